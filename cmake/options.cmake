@@ -1,0 +1,33 @@
+# Compiler options shared by every target.
+option(BULKHEAD_TESTS "Build the tests" ON)
+set(BULKHEAD_SANITIZE "" CACHE STRING "Value for -fsanitize=, empty for none")
+option(BULKHEAD_FUZZ "Build fuzz targets with libFuzzer" OFF)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+                    -fstack-protector-strong -D_GLIBCXX_ASSERTIONS)
+if(NOT BULKHEAD_SANITIZE AND CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections)
+  add_link_options(-Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
+endif()
+if(BULKHEAD_SANITIZE)
+  add_compile_options(-fsanitize=${BULKHEAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${BULKHEAD_SANITIZE})
+  add_compile_definitions(BULKHEAD_SANITIZED=1)
+endif()
+if(BULKHEAD_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+find_program(LLD NAMES ld.lld-19 ld.lld)
+if(LLD)
+  add_link_options(-fuse-ld=${LLD})
+endif()
