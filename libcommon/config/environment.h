@@ -1,0 +1,33 @@
+// Everything that the master needs to know of one environment: its folder's
+// main.cf and master.cf, read and checked.
+#pragma once
+
+#include "base/result.h"
+#include "config/config.h"
+#include "config/master_cf.h"
+
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+struct EnvironmentConfig {
+    std::string name;  // multi_instance_name; "-" for the primary without a name
+    std::string group; // multi_instance_group
+    bool enabled = true;
+    std::string config_directory;
+    Config config;
+    MasterCf master;
+
+    std::vector<std::string> warnings() const; // unknown names, duplicates: one line each
+};
+
+// Reads DIR/main.cf and DIR/master.cf.  The primary environment is enabled whatever
+// multi_instance_enable says; a secondary one needs a multi_instance_name.
+Result<EnvironmentConfig> load_environment(const std::string& config_directory, bool primary);
+
+// The folders in the primary's multi_instance_directories, in order.
+std::vector<std::string> secondary_directories(const Config& primary);
+
+} // namespace bulkhead
