@@ -1,0 +1,342 @@
+#include "async/stream.h"
+
+#include "async/loop_detail.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+constexpr std::size_t max_free_blocks = 64;
+constexpr std::size_t max_need = 1 << 20;
+
+std::vector<std::unique_ptr<char[]>>& free_blocks()
+{
+    static std::vector<std::unique_ptr<char[]>> blocks;
+    return blocks;
+}
+
+std::unique_ptr<char[]> take_block()
+{
+    auto& blocks = free_blocks();
+    if (blocks.empty())
+        return std::make_unique_for_overwrite<char[]>(Stream::block_size);
+    auto block = std::move(blocks.back());
+    blocks.pop_back();
+    return block;
+}
+
+} // namespace
+
+struct StreamCallback {
+    static void ready(evutil_socket_t, short what, void* self)
+    {
+        static_cast<Stream*>(self)->ready(what & EV_READ, what & EV_WRITE, what & EV_CLOSED);
+    }
+    static void timer(evutil_socket_t, short, void* self) { static_cast<Stream*>(self)->timer_fired(); }
+};
+
+Stream::Stream(UniqueFd fd) : fd_(std::move(fd)) {}
+
+Stream::~Stream()
+{
+    if (event_)
+        event_free(static_cast<event*>(event_));
+    if (timer_event_)
+        event_free(static_cast<event*>(timer_event_));
+    release_input();
+}
+
+void Stream::release_input()
+{
+    begin_ = end_ = 0;
+    if (in_ && capacity_ == block_size && free_blocks().size() < max_free_blocks)
+        free_blocks().push_back(std::move(in_));
+    in_.reset();
+    capacity_ = 0;
+}
+
+void Stream::reserve_input(std::size_t bytes)
+{
+    if (!in_) {
+        capacity_ = std::max(bytes, block_size);
+        in_ = capacity_ == block_size ? take_block() : std::make_unique_for_overwrite<char[]>(capacity_);
+        return;
+    }
+    if (capacity_ - begin_ >= bytes && capacity_ > end_)
+        return;
+    if (capacity_ < bytes || (begin_ == 0 && end_ == capacity_)) {
+        const std::size_t wanted = std::max(bytes, capacity_ * 2);
+        auto bigger = std::make_unique_for_overwrite<char[]>(wanted);
+        std::memcpy(bigger.get(), in_.get() + begin_, end_ - begin_);
+        in_ = std::move(bigger);
+        capacity_ = wanted;
+    } else {
+        std::memmove(in_.get(), in_.get() + begin_, end_ - begin_);
+    }
+    end_ -= begin_;
+    begin_ = 0;
+}
+
+void Stream::consume(std::size_t bytes)
+{
+    begin_ += std::min(bytes, end_ - begin_);
+    if (begin_ == end_)
+        begin_ = end_ = 0; // the block goes back when the stream next waits
+}
+
+void Stream::drop_line()
+{
+    consume(hold_);
+    hold_ = 0;
+}
+
+void Stream::discard_input()
+{
+    hold_ = 0;
+    consume(end_ - begin_);
+}
+
+Stream::Io Stream::read_more()
+{
+    reserve_input(end_ - begin_ + 1);
+    const std::size_t room = capacity_ - end_;
+    const ssize_t n = ::recv(fd_.get(), in_.get() + end_, room, 0);
+    if (n > 0) {
+        end_ += static_cast<std::size_t>(n);
+        bytes_read_ += static_cast<std::uint64_t>(n);
+        // A short read has emptied the socket; the end of the stream is announced by
+        // EV_CLOSED, so nothing hides behind it.
+        if (static_cast<std::size_t>(n) < room && !peer_closed_ && event_)
+            readable_ = false;
+        return Io::progress;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        readable_ = errno == EINTR;
+        return readable_ ? Io::progress : Io::blocked;
+    }
+    peer_closed_ = true;
+    error_ = n < 0 ? errno : 0;
+    return Io::ended;
+}
+
+Stream::Io Stream::write_more()
+{
+    while (sent_ < out_.size()) {
+        const ssize_t n = ::send(fd_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) {
+            writable_ = false;
+            return Io::blocked;
+        }
+        if (n < 0) {
+            peer_closed_ = true;
+            error_ = errno;
+            return Io::ended;
+        }
+        sent_ += static_cast<std::size_t>(n);
+    }
+    sent_ = 0;
+    if (out_.capacity() > block_size)
+        out_ = std::string();
+    else
+        out_.clear();
+    return Io::progress;
+}
+
+void Stream::Awaiter::give_up(Fault fault, int number)
+{
+    failed_ = true;
+    fault_ = fault;
+    number_ = number;
+}
+
+Error Stream::Awaiter::error() const
+{
+    switch (fault_) {
+    case Fault::timeout:
+        return Error(fault_, "timeout");
+    case Fault::cancelled:
+        return Error(fault_, "cancelled");
+    case Fault::limit:
+        return Error(fault_, "too much data");
+    default:
+        return number_ ? Error(Fault::closed, std::strerror(number_), number_) : Error(Fault::closed, "lost connection");
+    }
+}
+
+bool Stream::Awaiter::attempt()
+{
+    Stream& s = stream_;
+    if (s.cancelled_) {
+        give_up(Fault::cancelled);
+        return true;
+    }
+    for (;;) {
+        switch (want_) {
+        case Want::line: {
+            const std::string_view bytes = s.unread();
+            const auto* found = static_cast<const char*>(
+                searched_ < bytes.size() ? std::memchr(bytes.data() + searched_, '\n', bytes.size() - searched_) : nullptr);
+            if (found) {
+                std::size_t size = static_cast<std::size_t>(found - bytes.data());
+                s.hold_ = size + 1;
+                line_.bare_lf = size == 0 || bytes[size - 1] != '\r';
+                if (!line_.bare_lf)
+                    --size;
+                line_.complete = !s.skipping_line_ && size <= amount_;
+                line_.text = bytes.substr(0, std::min(size, amount_));
+                s.skipping_line_ = false;
+                return true;
+            }
+            searched_ = bytes.size();
+            if (bytes.size() > amount_ + 2) { // keep the front, drop what is too much
+                s.skipping_line_ = true;
+                s.end_ = s.begin_ + amount_;
+                searched_ = amount_;
+            }
+            break;
+        }
+        case Want::more:
+            if (s.end_ - s.begin_ > searched_)
+                return true;
+            break;
+        case Want::bytes:
+            if (amount_ > max_need) {
+                give_up(Fault::limit);
+                return true;
+            }
+            if (s.end_ - s.begin_ >= amount_)
+                return true;
+            s.reserve_input(amount_);
+            break;
+        case Want::flushed:
+            break;
+        }
+        if (s.unsent() > 0 && s.writable_ && s.write_more() == Io::ended) {
+            give_up(Fault::closed, s.error_);
+            return true;
+        }
+        if (want_ == Want::flushed) {
+            if (s.unsent() > 0)
+                return false;
+            return true;
+        }
+        if (!s.readable_)
+            return false;
+        const Io io = s.read_more();
+        if (io == Io::ended) {
+            give_up(Fault::closed, s.error_);
+            return true;
+        }
+        if (io == Io::blocked)
+            return false;
+    }
+}
+
+bool Stream::Awaiter::await_ready()
+{
+    Stream& s = stream_;
+    ensure(s.waiter_ == nullptr, "two coroutines wait on one stream");
+    if (want_ != Want::flushed)
+        s.drop_line();
+    if (want_ == Want::more)
+        searched_ = s.end_ - s.begin_;
+    return attempt();
+}
+
+void Stream::Awaiter::await_suspend(std::coroutine_handle<> handle)
+{
+    Stream& s = stream_;
+    handle_ = handle;
+    s.waiter_ = this;
+    if (s.begin_ == s.end_ && s.in_)
+        s.release_input();
+    if (!s.event_) {
+        s.event_ = event_new(loop_base(), s.fd_.get(), EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+                             StreamCallback::ready, &s);
+        event_add(static_cast<event*>(s.event_), nullptr);
+    }
+    s.arm_timer();
+}
+
+void Stream::Awaiter::finish()
+{
+    stream_.waiter_ = nullptr;
+    handle_.resume(); // the awaiter and perhaps the stream are gone after this
+}
+
+void Stream::ready(bool readable, bool writable, bool closed)
+{
+    readable_ |= readable || closed;
+    writable_ |= writable;
+    if (closed)
+        peer_closed_ = true;
+    if (waiter_ && waiter_->attempt())
+        waiter_->finish();
+}
+
+void Stream::cancel()
+{
+    cancelled_ = true;
+    if (!waiter_)
+        return;
+    waiter_->give_up(Fault::cancelled);
+    waiter_->finish();
+}
+
+SteadyTime Stream::wait_end() const
+{
+    const SteadyTime by_timeout = timeout_ > Milliseconds(0) ? SteadyClock::now() + timeout_ : SteadyTime::max();
+    return std::min(by_timeout, deadline_);
+}
+
+// One soft timer per stream: the end of the wait is stored, and the timer is
+// re-armed only when it fires too early.
+void Stream::arm_timer()
+{
+    wait_end_ = wait_end();
+    if (wait_end_ == SteadyTime::max() || (timer_armed_ && timer_end_ <= wait_end_))
+        return;
+    if (!timer_event_)
+        timer_event_ = event_new(loop_base(), -1, 0, StreamCallback::timer, this);
+    start_timer();
+}
+
+void Stream::start_timer()
+{
+    const timeval tv = to_timeval(std::chrono::ceil<Milliseconds>(wait_end_ - SteadyClock::now()));
+    event_add(static_cast<event*>(timer_event_), &tv);
+    timer_end_ = wait_end_;
+    timer_armed_ = true;
+}
+
+void Stream::timer_fired()
+{
+    timer_armed_ = false;
+    if (!waiter_)
+        return;
+    if (SteadyClock::now() < wait_end_) {
+        if (wait_end_ != SteadyTime::max())
+            start_timer();
+        return;
+    }
+    waiter_->give_up(Fault::timeout);
+    waiter_->finish();
+}
+
+void Stream::close()
+{
+    if (fd_)
+        ::shutdown(fd_.get(), SHUT_RDWR);
+}
+
+} // namespace bulkhead

@@ -1,0 +1,104 @@
+#include "ipc/channel.h"
+
+#include "os/files.h"
+
+#include <sys/socket.h>
+
+namespace bulkhead::ipc
+{
+
+constexpr std::size_t max_kept_connections = 64;
+
+Task<Result<Message>> receive(Stream& stream)
+{
+    CO_TRY_VOID(co_await stream.need(frame_header_size));
+    const auto header = parse_frame_header(stream.buffered().substr(0, frame_header_size));
+    if (!header)
+        co_return header.error();
+    stream.consume(frame_header_size);
+    CO_TRY_VOID(co_await stream.need(header->body_size));
+    std::string body(stream.buffered().substr(0, header->body_size));
+    stream.consume(header->body_size);
+    if (header->kind != Kind::cleanup_records) {
+        const auto whole = check_attributes(body);
+        if (!whole)
+            co_return whole.error();
+    }
+    co_return Message(header->kind, std::move(body));
+}
+
+Task<Result<>> send(Stream& stream, const Message& message)
+{
+    message.encode(stream.output());
+    co_return co_await stream.flush();
+}
+
+Service::Service(std::string path, Milliseconds timeout) : path_(std::move(path)), timeout_(timeout) {}
+Service::~Service() = default;
+
+// The other side has closed, or has sent what nobody asked for.
+static bool is_stale(int fd)
+{
+    char byte = 0;
+    const ssize_t n = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+Result<Service::Connection> Service::connect()
+{
+    while (!idle_.empty()) {
+        Connection connection;
+        connection.stream_ = std::move(idle_.back());
+        idle_.pop_back();
+        connection.reused_ = true;
+        if (!connection.stream_->peer_closed() && !is_stale(connection.stream_->fd()))
+            return connection;
+    }
+    return connect_fresh();
+}
+
+Result<Service::Connection> Service::connect_fresh()
+{
+    TRY(UniqueFd fd, connect_unix(path_));
+    Connection connection;
+    connection.stream_ = std::make_unique<Stream>(std::move(fd));
+    connection.stream_->set_timeout(timeout_);
+    return connection;
+}
+
+void Service::keep(Connection connection)
+{
+    if (idle_.size() < max_kept_connections && !connection.stream_->peer_closed())
+        idle_.push_back(std::move(connection.stream_));
+}
+
+void Service::close_idle() { idle_.clear(); }
+
+static Task<Result<Message>> converse(Stream& stream, const Message& request)
+{
+    CO_TRY_VOID(co_await send(stream, request));
+    co_return co_await receive(stream);
+}
+
+Task<Result<Message>> Service::call(const Message& request)
+{
+    auto connection = connect();
+    if (!connection)
+        co_return connection.error();
+    auto answer = co_await converse(connection->stream(), request);
+    if (!answer && answer.error().fault == Fault::closed && connection->reused()) {
+        connection = connect_fresh();
+        if (!connection)
+            co_return connection.error();
+        answer = co_await converse(connection->stream(), request);
+    }
+    if (!answer) {
+        Error error = answer.error();
+        error.context = path_ + ": " + error.context;
+        co_return error;
+    }
+    keep(std::move(*connection));
+    co_return answer;
+}
+
+} // namespace bulkhead::ipc
