@@ -64,8 +64,8 @@ struct RcptCommand {
 Answer<MailCommand> parse_mail(std::string_view arguments, const CommandOptions& options);
 Answer<RcptCommand> parse_rcpt(std::string_view arguments, const CommandOptions& options);
 
-// The host name of HELO or EHLO, any printable word (whether it is a good name
-// is a matter of policy).  verb is for the reply's text.
+// The host name of HELO or EHLO: any text that is not empty, made printable
+// (whether it is a good name is a matter of policy).  verb is for the reply's text.
 Answer<std::string> parse_helo(std::string_view verb, std::string_view arguments);
 
 } // namespace bulkhead

@@ -20,7 +20,7 @@ namespace bulkhead
 constexpr std::size_t default_line_length_limit = 2048; // line_length_limit, bytes
 
 // Takes the message.  A line longer than the limit comes in parts: each but the
-// last has exactly that many bytes and complete == false.  The last may not be empty.
+// last has exactly that many bytes and complete == false, and the last is not empty.
 // The view lives for the call.
 class DataSink
 {

@@ -14,7 +14,7 @@ class DataWriter
 {
 public:
     // Lines longer than the limit are broken by CR LF SPACE; 0: never.
-    explicit DataWriter(std::size_t line_limit = 998) : line_limit_(line_limit) {}
+    explicit DataWriter(std::size_t line_limit = 998);
 
     // Appends a line, or a part of one that goes on in the next call.
     void line(std::string& out, std::string_view text, bool complete = true);

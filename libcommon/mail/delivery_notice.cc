@@ -1,0 +1,248 @@
+#include "mail/delivery_notice.h"
+
+#include "base/text.h"
+#include "mail/address.h"
+#include "mail/date.h"
+#include "mail/header.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+using Lines = std::vector<std::string>;
+
+constexpr std::size_t line_width = 76;           // where text is folded
+constexpr std::size_t word_limit = 900;          // a longer word is cut in two: no line of ours reaches 998
+constexpr std::size_t text_limit = 8'000;        // bytes shown of one reason or reply
+constexpr std::size_t boundary_limit = 70;       // RFC 2046, 5.1.1
+constexpr std::uint64_t headers_limit = 200'000; // bytes of headers returned without size_limit
+
+// Text in lines of moderate length: the first starts with lead, the others are
+// indented, which also folds a header field (RFC 5322, 2.2.3).
+void put_folded(Lines& out, std::string lead, std::string_view text)
+{
+    constexpr std::string_view indent = "    ";
+    const std::string clean = printable(text.substr(0, text_limit));
+    std::string line = std::move(lead);
+    bool has_word = false;
+    for (std::string_view word : split(clean, " ")) {
+        while (!word.empty()) {
+            if (has_word && line.size() + 1 + word.size() > line_width)
+                out.push_back(std::exchange(line, std::string(indent)));
+            const auto part = word.substr(0, word_limit);
+            line.append(line == indent ? "" : " ").append(part);
+            word.remove_prefix(part.size());
+            has_word = true;
+        }
+    }
+    out.push_back(std::move(line));
+}
+
+// External form for people and headers.  A queue file from elsewhere may hold
+// any length.
+std::string shown_address(std::string_view internal, bool utf8 = false)
+{
+    return printable(external_form(internal).substr(0, word_limit), utf8);
+}
+
+std::string boundary_of(const DeliveryNotice& notice)
+{
+    std::string boundary =
+        printable(notice.queue_id + '.' + std::to_string(notice.now) + '/' + notice.myhostname);
+    std::ranges::replace_if(boundary, [](char c) { return c == '"' || c == '\\' || c == ' '; }, '_');
+    boundary.resize(std::min(boundary.size(), boundary_limit));
+    return boundary;
+}
+
+struct Words {
+    std::string_view subject;
+    std::string_view postmaster_subject;
+    std::string_view part; // Content-Description of the original
+    std::vector<std::string_view> explanation;
+    std::vector<std::string_view> postmaster_explanation;
+};
+
+Words words_for(NoticeKind kind)
+{
+    switch (kind) {
+    case NoticeKind::failure:
+        break;
+    case NoticeKind::delay:
+        return {"Delayed Mail (still being retried)",
+                "Postmaster Warning: Delayed Mail",
+                "Delayed Message",
+                {"Your message has not reached the recipients below yet.",
+                 "It stays in the queue and further attempts will be made:", "you need not send it again."},
+                {"A message has been waiting for delivery for some time.",
+                 "Further attempts will be made. Its sender was told."}};
+    case NoticeKind::success:
+        return {"Successful Mail Delivery Report",
+                "Postmaster Copy: Successful Mail Delivery Report",
+                "Delivered Message",
+                {"Your message was handed over for the recipients below.",
+                 "If one was handed to a system that sends no reports,",
+                 "this is the last that you hear of it."},
+                {"A message was delivered. Its sender was told."}};
+    case NoticeKind::verify:
+        return {"Mail Delivery Status Report",
+                "Postmaster Copy: Mail Delivery Status Report",
+                "Message",
+                {"Here is the delivery report that you asked for."},
+                {"A delivery report was asked for. Its reader was told."}};
+    }
+    return {"Undelivered Mail Returned to Sender",
+            "Postmaster Copy: Undelivered Mail",
+            "Undelivered Message",
+            {"Your message could not be delivered to the recipients below.",
+             "The reason stands behind each address, and what you sent is",
+             "attached. No further attempt will be made."},
+            {"A message could not be delivered and was returned to its sender."}};
+}
+
+void put_message_header(Lines& out, const DeliveryNotice& notice, const std::string& boundary)
+{
+    out.push_back("From: Mail Delivery System <MAILER-DAEMON@" + notice.myhostname + ">");
+    out.push_back("Subject: " + std::string(notice_subject(notice)));
+    out.push_back("To: " + shown_address(notice.to, true));
+    out.emplace_back("Auto-Submitted: auto-replied");
+    out.emplace_back("MIME-Version: 1.0");
+    out.emplace_back("Content-Type: multipart/report; report-type=delivery-status;");
+    out.push_back("\tboundary=\"" + boundary + '"');
+    if (notice.original_is_8bit)
+        out.emplace_back("Content-Transfer-Encoding: 8bit");
+    out.emplace_back();
+    out.emplace_back("This is a MIME-encapsulated message.");
+    out.emplace_back();
+}
+
+void put_explanation(Lines& out, const DeliveryNotice& notice)
+{
+    out.emplace_back("Content-Description: Notification");
+    out.emplace_back("Content-Type: text/plain; charset=us-ascii");
+    out.emplace_back();
+    out.push_back("This is the mail system at host " + notice.myhostname + ".");
+    out.emplace_back();
+    const Words words = words_for(notice.kind);
+    const auto& text = notice.for_postmaster ? words.postmaster_explanation : words.explanation;
+    out.insert(out.end(), text.begin(), text.end());
+    if (notice.for_postmaster && notice.double_bounce)
+        out.emplace_back("It was itself a notice about undelivered mail: nobody else hears of it.");
+    if (!notice.for_postmaster) {
+        out.emplace_back();
+        out.emplace_back("For help, please write to <postmaster> and include this report.");
+    }
+    out.emplace_back();
+    out.push_back(std::string(35, ' ') + "The mail system");
+    out.emplace_back();
+    for (const NoticeRecipient& recipient : notice.recipients) {
+        const std::string address = shown_address(recipient.final_recipient);
+        put_folded(out, '<' + address + ">:", recipient.reason);
+        out.emplace_back();
+    }
+}
+
+void put_recipient_status(Lines& out, const DeliveryNotice& notice, const NoticeRecipient& recipient)
+{
+    out.emplace_back();
+    out.push_back("Final-Recipient: rfc822; " + shown_address(recipient.final_recipient));
+    if (!recipient.original_recipient.empty()) {
+        const std::string_view stored = recipient.original_recipient;
+        const auto semicolon = stored.find(';');
+        const bool typed = semicolon != std::string_view::npos;
+        const auto type = typed ? stored.substr(0, semicolon) : std::string_view("rfc822");
+        const auto address = typed ? stored.substr(semicolon + 1) : stored;
+        const std::string text =
+            equals_ignoring_case(type, "rfc822") ? external_form(address) : std::string(address);
+        out.push_back("Original-Recipient: " + printable(type.substr(0, 30)) + ';' +
+                      printable(text.substr(0, word_limit)));
+    }
+    out.push_back("Action: " + printable(recipient.action));
+    out.push_back("Status: " + printable(recipient.status));
+    if (!recipient.remote_name.empty())
+        out.push_back("Remote-MTA: " + printable(recipient.remote_type) + "; " +
+                      printable(recipient.remote_name));
+    const bool remote = !recipient.diagnostic_type.empty() && !recipient.diagnostic_text.empty();
+    const std::string& text = remote ? recipient.diagnostic_text : recipient.reason;
+    if (!text.empty())
+        put_folded(out,
+                   "Diagnostic-Code: " +
+                       (remote ? printable(recipient.diagnostic_type) : "X-" + notice.mail_name) + ';',
+                   text);
+    if (recipient.retry_until != 0)
+        out.push_back("Will-Retry-Until: " + rfc5322_date(recipient.retry_until));
+}
+
+void put_delivery_status(Lines& out, const DeliveryNotice& notice)
+{
+    out.emplace_back("Content-Description: Delivery report");
+    out.emplace_back("Content-Type: message/delivery-status");
+    out.emplace_back();
+    out.push_back("Reporting-MTA: dns; " + notice.myhostname);
+    if (!notice.envelope_id.empty())
+        put_folded(out, "Original-Envelope-Id:", notice.envelope_id);
+    out.push_back("X-" + notice.mail_name + "-Queue-ID: " + notice.queue_id);
+    if (!notice.sender.empty())
+        out.push_back("X-" + notice.mail_name + "-Sender: rfc822; " + shown_address(notice.sender));
+    if (notice.arrival_time != 0)
+        out.push_back("Arrival-Date: " + rfc5322_date(notice.arrival_time));
+    for (const NoticeRecipient& recipient : notice.recipients)
+        put_recipient_status(out, notice, recipient);
+    out.emplace_back();
+}
+
+void put_original(Lines& out, const DeliveryNotice& notice, const OriginalLines& original)
+{
+    const bool headers_only =
+        notice.headers_only || (notice.size_limit != 0 && notice.original_size > notice.size_limit);
+    std::string description = "Content-Description: " + std::string(words_for(notice.kind).part);
+    out.push_back(description + (headers_only ? " Headers" : ""));
+    out.emplace_back(headers_only ? "Content-Type: text/rfc822-headers" : "Content-Type: message/rfc822");
+    if (notice.original_is_8bit)
+        out.emplace_back("Content-Transfer-Encoding: 8bit");
+    out.emplace_back();
+
+    // The size was told by others: the limit holds for what really comes, too.
+    const std::uint64_t limit = notice.size_limit != 0 ? notice.size_limit : headers_limit;
+    std::uint64_t bytes = 0;
+    for (std::string line; original(line); bytes += line.size() + 2) {
+        const bool header = !line.empty() && (is_blank(line.front()) || !header_field_name(line).empty());
+        if (headers_only && (!header || bytes > limit))
+            break;
+        out.push_back(line);
+    }
+    out.emplace_back();
+}
+
+} // namespace
+
+std::string_view notice_subject(const DeliveryNotice& notice)
+{
+    const Words words = words_for(notice.kind);
+    if (notice.for_postmaster && notice.double_bounce)
+        return "Postmaster Notice: Undeliverable Bounce";
+    return notice.for_postmaster ? words.postmaster_subject : words.subject;
+}
+
+std::vector<std::string> compose_notice(const DeliveryNotice& notice, const OriginalLines& original)
+{
+    Lines out;
+    const std::string boundary = boundary_of(notice);
+    put_message_header(out, notice, boundary);
+    out.push_back("--" + boundary);
+    put_explanation(out, notice);
+    out.push_back("--" + boundary);
+    put_delivery_status(out, notice);
+    if (original) {
+        out.push_back("--" + boundary);
+        put_original(out, notice, original);
+    }
+    out.push_back("--" + boundary + "--");
+    return out;
+}
+
+} // namespace bulkhead

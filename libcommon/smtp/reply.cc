@@ -1,0 +1,99 @@
+#include "smtp/reply.h"
+
+#include "base/text.h"
+#include "mail/dsn.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace bulkhead
+{
+
+Reply::Reply(int reply_code, std::string status, std::string text) : code(reply_code), dsn(std::move(status))
+{
+    lines.push_back(std::move(text));
+}
+
+Reply::Reply(int reply_code, std::string status, std::vector<std::string> text_lines)
+    : code(reply_code), dsn(std::move(status)), lines(std::move(text_lines))
+{
+}
+
+Reply::Reply(int reply_code, std::string text) : Reply(reply_code, std::string{}, std::move(text)) {}
+
+Reply::Reply(int reply_code, std::vector<std::string> text_lines)
+    : Reply(reply_code, std::string{}, std::move(text_lines))
+{
+}
+
+std::string Reply::wire() const
+{
+    std::string out;
+    append_wire(out);
+    return out;
+}
+
+void Reply::append_wire(std::string& out) const
+{
+    const std::string number = std::to_string(code);
+    const std::string status = dsn.empty() ? std::string{} : dsn + ' ';
+    const std::size_t count = std::max<std::size_t>(lines.size(), 1);
+    for (std::size_t i = 0; i < count; ++i) {
+        out.append(number).append(i + 1 < count ? "-" : " ").append(status);
+        if (i < lines.size()) {
+            const auto from = static_cast<std::ptrdiff_t>(out.size());
+            out.append(lines[i]);
+            const auto breaks_lines = [](char c) { return c == '\r' || c == '\n' || c == '\0'; };
+            std::replace_if(out.begin() + from, out.end(), breaks_lines, '?');
+        }
+        out.append("\r\n");
+    }
+}
+
+std::string Reply::summary() const
+{
+    std::string out = std::to_string(code);
+    if (!dsn.empty())
+        out.append(" ").append(dsn);
+    for (const std::string& line : lines)
+        out.append(" ").append(line);
+    return out;
+}
+
+Result<bool> ReplyParser::add_line(std::string_view line)
+{
+    if (line.ends_with('\r'))
+        line.remove_suffix(1);
+    const bool number =
+        line.size() >= 3 && line[0] >= '2' && line[0] <= '5' && is_digit(line[1]) && is_digit(line[2]);
+    const char separator = line.size() > 3 ? line[3] : ' ';
+    if (!number || (!is_blank(separator) && separator != '-')) {
+        *this = ReplyParser(limits_);
+        return Error{Fault::malformed, "no SMTP reply: " + printable(line.substr(0, 100))};
+    }
+    if (++count_ > limits_.lines) {
+        *this = ReplyParser(limits_);
+        return Error{Fault::limit, "reply has too many lines"};
+    }
+
+    // Should the codes differ, the last line's counts (RFC 5321, 4.2.1).
+    reply_.code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
+    const auto raw = line.substr(0, limits_.line_length);
+    if (reply_.text.size() + raw.size() <= limits_.total) {
+        const auto text = raw.substr(std::min<std::size_t>(4, raw.size()));
+        const auto status = split_status(text).status;
+        if (reply_.dsn.empty() && status && status->status_class == line[0] - '0')
+            reply_.dsn = status->text();
+        reply_.lines.emplace_back(text);
+        reply_.text.append(reply_.text.empty() ? "" : " ").append(printable(raw, true));
+    }
+    return separator != '-';
+}
+
+PeerReply ReplyParser::take()
+{
+    count_ = 0;
+    return std::exchange(reply_, {});
+}
+
+} // namespace bulkhead
