@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""The lints themselves: what they let pass and what they refuse."""
+import importlib.machinery
+import importlib.util
+import pathlib
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def load(name):
+    loader = importlib.machinery.SourceFileLoader(name, str(HERE / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+awaits = load('awaits')
+floors = load('floors')
+
+ALLOWED = [
+    'co_await stream.write(reply);',
+    'const auto line = co_await client.read_line();',
+    'std::optional<Task<int>>& x = co_await f(a, std::move(b));',
+    'reply = co_await dispatch(*line);',
+    'session->state.reply = co_await f();',
+    'co_return co_await f();',
+    '(void)co_await f();',
+    'CO_TRY(const auto host, co_await resolve(name));',
+    'CO_TRY_VOID(co_await resolve(name));',
+    'if (full)\n    co_await drain();',
+    'if (x)\n    y();\nelse\n    co_await z();',
+    'for (int i = 0; i < 3; ++i)\n    co_await step(i);',
+    'auto operator co_await() && noexcept;',
+    '// if (co_await f())\n',
+    'log("x = {co_await f()}");',
+    'switch (x) {\ncase Kind::a:\n    co_return co_await f();\n}',
+]
+REFUSED = [
+    'if (co_await f())\n    g();',
+    'while (co_await f()) {}',
+    'const int x = 1 + co_await f();',
+    'auto r = co_await f({1, 2});',
+    'co_await f(Agg{x, 1});',
+    'co_await f([a] { return a; });',
+    'co_await [a]() -> Task<> { co_return; }();',
+    'Agg a{co_await x(), 3};',
+    'g(co_await f());',
+    'auto x = ok ? co_await f() : 0;',
+    'auto x = co_await f() && y;',
+    'auto x = co_await f(co_await g());',
+    'for (int i = 0; i < co_await f(); ++i)\n    g();',
+]
+
+
+class Awaits(unittest.TestCase):
+    def test_lets_plain_forms_pass(self):
+        for text in ALLOWED:
+            with self.subTest(text):
+                self.assertEqual(list(awaits.findings('void f()\n{\n' + text + '\n}\n')), [])
+
+    def test_refuses_dangerous_forms(self):
+        for text in REFUSED:
+            with self.subTest(text):
+                self.assertTrue(list(awaits.findings('void f()\n{\n' + text + '\n}\n')))
+
+
+class Floors(unittest.TestCase):
+    def findings(self, path, text):
+        with tempfile.TemporaryDirectory() as folder:
+            top = pathlib.Path(folder)
+            for name in ('libcommon/base/text.h', 'libcommon/ipc/channel.h', 'libcommon/smtp/reply.h', 'cleanup/store.h',
+                         'smtp/session.h'):
+                (top / name).parent.mkdir(parents=True, exist_ok=True)
+                (top / name).touch()
+            file = top / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            return [why for _, why in floors.findings(top, file)]
+
+    def test_down_is_allowed(self):
+        self.assertEqual(self.findings('libcommon/ipc/x.cc', '#include "base/text.h"\n'), [])
+        self.assertEqual(self.findings('smtp/x.cc', '#include "smtp/reply.h"\n#include "session.h"\n'), [])
+
+    def test_up_is_refused(self):
+        self.assertEqual(len(self.findings('libcommon/base/x.cc', '#include "ipc/channel.h"\n')), 1)
+
+    def test_another_program_is_refused(self):
+        self.assertEqual(len(self.findings('smtpd/x.cc', '#include "cleanup/store.h"\n')), 1)
+        self.assertEqual(len(self.findings('smtpd/x.cc', '#include "../cleanup/store.h"\n')), 1)
+
+    def test_owned_system_header_is_refused(self):
+        self.assertEqual(len(self.findings('smtpd/x.cc', '#include <event2/event.h>\n')), 1)
+
+
+if __name__ == '__main__':
+    unittest.main()
