@@ -95,7 +95,8 @@ public:
     void set_service_name(std::string_view name) { service_name_ = name; }
 
 private:
-    Result<> check() const;
+    Result<> check();
+    std::optional<std::string> effective(std::string_view name) const;
     std::optional<std::string> machine_default(std::string_view name) const;
 
     MainCf main_;
@@ -103,6 +104,7 @@ private:
     std::string process_name_;
     std::string service_name_;
     mutable std::map<std::string, std::string, std::less<>> machine_values_; // asked of the system once
+    std::optional<std::string> origin_from_file_;                            // myorigin = /path
 };
 
 } // namespace bulkhead

@@ -28,7 +28,10 @@ struct ExpandLimits {
 // with the names in it; so are unbalanced braces and unknown operators.
 Result<std::string> expand(std::string_view text, const MacroSource& source, ExpandLimits limits = {});
 
-// The same, but values that the source gives are taken as they are: for
+// The expanded value of one name: a loop that leads back to it is found.
+Result<std::string> expand_name(std::string_view name, const MacroSource& source, ExpandLimits limits = {});
+
+// The same as expand(), but values that the source gives are taken as they are: for
 // templates that are filled with data from outside.
 Result<std::string> expand_once(std::string_view text, const MacroSource& source, ExpandLimits limits = {});
 

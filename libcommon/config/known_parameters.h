@@ -14,6 +14,7 @@ namespace bulkhead
 
 enum class ParameterOrigin : std::uint8_t {
     builtin, // listed by postconf -d
+    service, // of one transport, with a default of its own
     legacy,  // accepted, not listed
     later,   // newer than the compatible release
     own,     // ours: own_parameters.inc

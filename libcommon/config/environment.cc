@@ -1,0 +1,50 @@
+#include "config/environment.h"
+
+#include "base/text.h"
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+Result<EnvironmentConfig> load_environment(const std::string& config_directory, bool primary)
+{
+    EnvironmentConfig environment;
+    environment.config_directory = config_directory;
+    TRY(environment.config, Config::load(config_directory, {}, "master"));
+    const Config& config = environment.config;
+    TRY(environment.master, MasterCf::read(config_directory + "/master.cf", config.compatibility_level()));
+
+    environment.name = config.get("multi_instance_name");
+    environment.group = config.get("multi_instance_group");
+    if (primary) {
+        if (environment.name.empty())
+            environment.name = "-";
+        return environment;
+    }
+    if (environment.name.empty())
+        return Error{Fault::config,
+                     fmt::format("{}/main.cf: multi_instance_name is not set", config_directory)};
+    if (environment.name.find_first_of("/ \t") != std::string::npos)
+        return Error{Fault::config,
+                     fmt::format("{}: multi_instance_name: bad value \"{}\"",
+                                 config.place("multi_instance_name"), printable(environment.name))};
+    TRY(environment.enabled, config.get_bool("multi_instance_enable"));
+    return environment;
+}
+
+std::vector<std::string> EnvironmentConfig::warnings() const
+{
+    std::vector<std::string> lines = master.warnings;
+    for (const UnknownName& unknown : config.unknown_names(master.services))
+        lines.push_back(fmt::format("{}: unused parameter: {}={}", unknown.setting.place(), unknown.name,
+                                    printable(unknown.setting.value, true)));
+    return lines;
+}
+
+std::vector<std::string> secondary_directories(const Config& primary)
+{
+    return primary.get_list("multi_instance_directories");
+}
+
+} // namespace bulkhead

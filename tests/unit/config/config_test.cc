@@ -1,0 +1,243 @@
+#include "config/config.h"
+
+#include "config/install_paths.h"
+#include "config/known_parameters.h"
+#include "config/master_cf.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+namespace bulkhead
+{
+namespace
+{
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Result<Config> config_of(std::string_view text, std::vector<std::string> overrides = {})
+{
+    auto main = MainCf::parse(text, "main.cf");
+    if (!main)
+        return main.error();
+    return Config::from(*std::move(main), "/etc/x", overrides, "smtpd");
+}
+
+struct Case {
+    const char* name;
+    std::string text;
+    std::string parameter;
+    std::string value;
+};
+
+class ConfigGives : public testing::TestWithParam<Case>
+{
+};
+
+TEST_P(ConfigGives, Value)
+{
+    const auto config = config_of(GetParam().text);
+    ASSERT_TRUE(config) << config.error().context;
+    EXPECT_EQ(config->get(GetParam().parameter), GetParam().value);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, ConfigGives,
+    testing::Values(
+        Case{"BuiltIn", "", "smtpd_recipient_limit", "1000"},
+        Case{"Set", "smtpd_recipient_limit=5", "smtpd_recipient_limit", "5"},
+        Case{"DefaultRefersToSetting", "myhostname=a.example", "smtpd_banner", "a.example ESMTP Bulkhead"},
+        Case{"DomainFromHost", "myhostname=a.b.example", "mydomain", "b.example"},
+        Case{"HostFromDomain", "mydomain=example\nmyhostname=h.$mydomain", "myhostname", "h.example"},
+        Case{"Stress", "stress=yes", "smtpd_timeout", "10s"}, Case{"NoStress", "", "smtpd_timeout", "300s"},
+        Case{"LevelZero", "", "append_dot_mydomain", "yes"},
+        Case{"LevelTwo", "compatibility_level=2", "append_dot_mydomain", "no"},
+        Case{"UserParameter", "podop=socketmap:x\nvirtual_alias_maps=${podop}:alias", "virtual_alias_maps",
+             "socketmap:x:alias"},
+        Case{"LegacyName", "virtual_maps=hash:x", "virtual_alias_maps", "hash:x"},
+        Case{"LogNameStaysCompatible", "", "syslog_name", "postfix"},
+        Case{"LogNameOfAnInstance", "multi_instance_name=postfix-a", "syslog_name", "postfix-a"},
+        Case{"ConfigDirectory", "", "config_directory", "/etc/x"},
+        Case{"ProcessName", "", "process_name", "smtpd"},
+        Case{"PerTransportDefault", "default_destination_concurrency_limit=7",
+             "relay_destination_concurrency_limit", "7"},
+        Case{"DebianAliases", "", "alias_maps", "hash:/etc/aliases, nis:mail.aliases"},
+        Case{"Unknown", "", "no_such_name", ""}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+struct Refusal {
+    const char* name;
+    std::string text;
+    std::string error;
+};
+
+class ConfigRefuses : public testing::TestWithParam<Refusal>
+{
+};
+
+TEST_P(ConfigRefuses, Value)
+{
+    const auto config = config_of(GetParam().text);
+    ASSERT_FALSE(config);
+    EXPECT_THAT(config.error().context, HasSubstr(GetParam().error));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, ConfigRefuses,
+    testing::Values(Refusal{"Loop", "#\nmydomain = $myorigin\nmyorigin = $mydomain",
+                            "main.cf, line 2: mydomain: parameter loop: $mydomain -> $myorigin -> $mydomain"},
+                    Refusal{"LoopThroughADefault", "mydestination = $relay_domains\n", "parameter loop"},
+                    Refusal{"Syntax", "smtpd_banner = ${myhostname",
+                            "main.cf, line 1: smtpd_banner: unbalanced"},
+                    Refusal{"Level", "compatibility_level = x", "main.cf, line 1: compatibility_level: bad"},
+                    Refusal{"OriginFile", "myorigin = /nowhere/mailname", "main.cf, line 1: myorigin: "}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Config, LateValuesMayHoldAnything)
+{
+    const auto config = config_of("forward_path = $home/.forward${recipient_delimiter\n");
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->raw("forward_path"), "$home/.forward${recipient_delimiter");
+}
+
+TEST(Config, OverridesComeLast)
+{
+    const auto config =
+        config_of("smtpd_recipient_limit = 1\n", {"smtpd_recipient_limit=2", "smtpd_recipient_limit = 3"});
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->get("smtpd_recipient_limit"), "3");
+    EXPECT_EQ(config->place("smtpd_recipient_limit"), "-o");
+}
+
+TEST(Config, OriginFromAFile)
+{
+    const std::string path = testing::TempDir() + "/mailname";
+    std::ofstream(path) << "mail.example\nrest\n";
+    const auto config = config_of("myorigin = " + path + "\nmydomain = at.$myorigin\n");
+    ASSERT_TRUE(config) << config.error().context;
+    std::filesystem::remove(path);
+    EXPECT_EQ(config->get("myorigin"), "mail.example");
+    EXPECT_EQ(config->get("mydomain"), "at.mail.example");
+    EXPECT_EQ(config->raw("myorigin"), path);
+}
+
+TEST(Config, TypedValuesNameThePlace)
+{
+    const auto config = config_of("smtpd_timeout = 5x\nbiff = maybe\nhopcount_limit = many\n");
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->get_seconds("smtpd_timeout").error().context,
+              "main.cf, line 1: smtpd_timeout: bad time value \"5x\"");
+    EXPECT_FALSE(config->get_bool("biff"));
+    EXPECT_FALSE(config->get_int("hopcount_limit"));
+    EXPECT_EQ(*config->get_seconds("maximal_queue_lifetime", 'd'), 5 * 86400);
+}
+
+TEST(Config, TransportValueFallsBack)
+{
+    const auto config = config_of("slow_destination_rate_delay = 2s\ndefault_destination_rate_delay = 1s\n");
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->transport_value("slow", "_destination_rate_delay"), "2s");
+    EXPECT_EQ(config->transport_value("fast", "_destination_rate_delay"), "1s");
+    EXPECT_EQ(config->transport_value("local", "_destination_concurrency_limit"), "2");
+}
+
+TEST(Config, NamesWhatNothingUses)
+{
+    const auto config = config_of("a = 1\nb = $a\nsmtpd_banner = $b\nsmtpd_banr = x\nstrict = reject\n"
+                                  "smtpd_restriction_classes = strict\nmua_x = permit\n"
+                                  "slow_destination_rate_delay = 1\nslwo_destination_rate_delay = 1\n");
+    ASSERT_TRUE(config);
+    const auto master =
+        MasterCf::parse("slow unix - - - - - smtp -o smtpd_client_restrictions=$mua_x\n", "master.cf", {});
+    ASSERT_TRUE(master);
+    std::vector<std::string> names;
+    for (const auto& unknown : config->unknown_names(master->services))
+        names.push_back(unknown.name);
+    EXPECT_THAT(names, ElementsAre("slwo_destination_rate_delay", "smtpd_banr"));
+}
+
+TEST(Config, LoadsDebiansFile)
+{
+    auto main = MainCf::read(TEST_DATA "/debian-main.cf");
+    ASSERT_TRUE(main) << main.error().context;
+    ASSERT_TRUE(main->overlay("myorigin = x.example"));
+    const auto config = Config::from(*std::move(main), "/etc/x");
+    ASSERT_TRUE(config) << config.error().context;
+    EXPECT_TRUE(config->unknown_names().empty());
+}
+
+TEST(InstallPaths, FollowTheProgram)
+{
+    const auto paths = install_paths_for("/opt/mail/libexec/bulkhead/smtpd");
+    EXPECT_EQ(paths.command_directory, "/opt/mail/sbin");
+    EXPECT_EQ(paths.daemon_directory, "/opt/mail/libexec/bulkhead");
+    EXPECT_EQ(install_paths_for("/opt/mail/sbin/postconf").daemon_directory, "/opt/mail/libexec/bulkhead");
+}
+
+// Where our defaults differ from the compatible release, on purpose.
+const std::map<std::string, std::string, std::less<>> allowed_differences{
+    {"command_directory", "found from the program"},
+    {"config_directory", "ours"},
+    {"daemon_directory", "found from the program"},
+    {"data_directory", "ours"},
+    {"html_directory", "not installed"},
+    {"mail_name", "ours"},
+    {"mail_owner", "ours"},
+    {"mail_release_date", "ours"},
+    {"mail_version", "ours"},
+    {"mailq_path", "below command_directory"},
+    {"manpage_directory", "not installed"},
+    {"meta_directory", "ours"},
+    {"mydomain", "this machine"},
+    {"myhostname", "this machine"},
+    {"mynetworks", "this machine"},
+    {"newaliases_path", "below command_directory"},
+    {"process_id", "this process"},
+    {"process_name", "this process"},
+    {"queue_directory", "ours"},
+    {"readme_directory", "not installed"},
+    {"sample_directory", "ours"},
+    {"sendmail_path", "below command_directory"},
+    {"setgid_group", "ours"},
+    {"shlib_directory", "no loadable modules"},
+    {"smtpd_forbid_bare_newline", "the safe default of release 3.9"},
+    {"smtpd_forbid_unauth_pipelining", "the safe default of release 3.9"},
+};
+
+TEST(KnownParameters, DefaultsAreThoseOfTheCompatibleRelease)
+{
+    const auto config = config_of("");
+    ASSERT_TRUE(config);
+    std::ifstream golden(TEST_DATA "/postconf-d-builtin-3.7.txt");
+    std::size_t rows = 0;
+    for (std::string line; std::getline(golden, line); ++rows) {
+        const auto end = line.find(" =");
+        const std::string name = line.substr(0, end);
+        const std::string value = line.size() > end + 3 ? line.substr(end + 3) : "";
+        const auto ours = config->default_value(name);
+        ASSERT_TRUE(ours) << name;
+        EXPECT_EQ(find_known_parameter(name)->origin, ParameterOrigin::builtin) << name;
+        if (!allowed_differences.contains(name))
+            EXPECT_EQ(*ours, value) << name;
+    }
+    EXPECT_EQ(rows, 829u);
+}
+
+TEST(KnownParameters, EveryDefaultExpands)
+{
+    const auto config = config_of("");
+    ASSERT_TRUE(config);
+    for (const KnownParameter& parameter : known_parameters()) {
+        if (parameter.type != "character set") {
+            const auto value = config->expanded(parameter.name);
+            EXPECT_TRUE(value) << parameter.name << ": " << value.error().context;
+        }
+    }
+}
+
+} // namespace
+} // namespace bulkhead
