@@ -19,8 +19,6 @@ namespace bulkhead
 Result<> move_queue_file(const Spool& spool, Queue from, Queue to, const QueueId& id);
 // The same from wherever a scan or locate() found it.
 Result<> move_queue_file(const Spool& spool, const std::string& from_path, Queue to, const QueueId& id);
-// The same to another id (postsuper repairs names).
-Result<> rename_queue_file(const Spool& spool, const std::string& from_path, Queue to, const QueueId& new_id);
 
 // Access and modification time; in deferred the latter says when to try next.
 Result<> set_queue_file_time(const Spool& spool, const std::string& path, std::int64_t seconds);

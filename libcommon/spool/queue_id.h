@@ -15,6 +15,8 @@
 namespace bulkhead
 {
 
+inline constexpr unsigned max_hash_depth = 16; // hash_queue_depth
+
 // Short form: five or more upper-case hex digits of the microseconds at naming
 // time, then the inode number in upper-case hex.  Long form: seconds and
 // microseconds in base 52, 'z', inode in base 51; unique without a time limit.
@@ -50,7 +52,7 @@ public:
     // When the file was named; nullopt for short ids, whose time is not complete.
     std::optional<WallTime> time() const;
 
-    // One directory name per character: the first `depth` (at most 16)
+    // One directory name per character: the first `depth` (at most max_hash_depth)
     // characters of the hash key, which is the id itself, or the "%05X"
     // microseconds of a long id.
     std::string hash_characters(unsigned depth) const;

@@ -56,7 +56,7 @@ private:
     std::vector<Level> levels_;
 };
 
-// True if no file is in the queue, at any depth.  Stops at the first one.
+// True if no file with a queue id is in the queue, at any depth.  Stops at the first one.
 Result<bool> is_empty(const Spool& spool, Queue queue);
 
 } // namespace bulkhead

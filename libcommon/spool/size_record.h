@@ -2,6 +2,7 @@
 // zeros first and filled in when the message is complete.
 #pragma once
 
+#include "base/dsn_flags.h"
 #include "base/result.h"
 
 #include <cstdint>
@@ -18,15 +19,6 @@ inline constexpr unsigned mixed_recipients = 1; // recipients stand between othe
 inline constexpr unsigned notify_shift = 1;     // NOTIFY mask used by any recipient: mask << 1
 inline constexpr unsigned known = 0x1f;
 } // namespace qmgr_flag
-
-// Bits of a NOTIFY mask (attribute notify_flags, RFC 3461 section 4.1).
-namespace notify
-{
-inline constexpr unsigned never = 1;
-inline constexpr unsigned success = 2;
-inline constexpr unsigned failure = 4;
-inline constexpr unsigned delay = 8;
-} // namespace notify
 
 // Values of the attribute ret_flags (RFC 3461 section 4.3).
 namespace dsn_ret
