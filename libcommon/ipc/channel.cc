@@ -33,7 +33,14 @@ Task<Result<>> send(Stream& stream, const Message& message)
     co_return co_await stream.flush();
 }
 
-Service::Service(std::string path, Milliseconds timeout) : path_(std::move(path)), timeout_(timeout) {}
+Service::Service(std::string path, Milliseconds timeout)
+    : path_(std::move(path)), timeout_(timeout), idle_timer_([this] {
+          if (Loop::current().now() - last_use_ < idle_time)
+              idle_timer_.start(idle_time);
+          else
+              idle_.clear();
+      })
+{}
 Service::~Service() = default;
 
 // The other side has closed, or has sent what nobody asked for.
@@ -68,11 +75,13 @@ Result<Service::Connection> Service::connect_fresh()
 
 void Service::keep(Connection connection)
 {
-    if (idle_.size() < max_kept_connections && !connection.stream_->peer_closed())
-        idle_.push_back(std::move(connection.stream_));
+    if (idle_.size() >= max_kept_connections || connection.stream_->peer_closed())
+        return;
+    idle_.push_back(std::move(connection.stream_));
+    last_use_ = Loop::current().now();
+    if (!idle_timer_.running())
+        idle_timer_.start(idle_time);
 }
-
-void Service::close_idle() { idle_.clear(); }
 
 static Task<Result<Message>> converse(Stream& stream, const Message& request)
 {

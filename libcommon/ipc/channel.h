@@ -51,13 +51,16 @@ public:
     Result<Connection> connect_fresh();
     void keep(Connection connection);
 
-    // Kept connections that nobody has used for this long are closed.
-    void close_idle();
-
 private:
+    // Kept connections are closed after this pause, so that an idle worker at the
+    // other end sees that it is idle.
+    static constexpr Milliseconds idle_time{5000};
+
     std::string path_;
     Milliseconds timeout_;
     std::vector<std::unique_ptr<Stream>> idle_;
+    Timer idle_timer_;
+    SteadyTime last_use_;
 };
 
 } // namespace bulkhead::ipc

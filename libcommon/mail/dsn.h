@@ -2,6 +2,7 @@
 // the enhanced status codes of RFC 3463.
 #pragma once
 
+#include "base/dsn_flags.h"
 #include "base/result.h"
 
 #include <cstddef>
@@ -18,14 +19,6 @@ namespace bulkhead
 std::string encode_xtext(std::string_view text);
 Result<std::string> decode_xtext(std::string_view text, bool utf8 = false);
 
-// NOTIFY as the bit mask that queue files hold; 0 is "not given".
-namespace notify
-{
-constexpr unsigned never = 1;
-constexpr unsigned success = 2;
-constexpr unsigned failure = 4;
-constexpr unsigned delay = 8;
-} // namespace notify
 
 // "NEVER", or a list of SUCCESS, FAILURE, DELAY; any case.
 Result<unsigned> parse_notify(std::string_view text);

@@ -1,0 +1,128 @@
+#include "ipc/cleanup.h"
+
+namespace bulkhead::ipc
+{
+
+Message encode_cleanup_open(unsigned flags)
+{
+    Message message(Kind::cleanup_open);
+    message.add("flags", static_cast<std::int64_t>(flags));
+    return message;
+}
+
+Message encode_cleanup_opened(std::string_view queue_id)
+{
+    Message message(Kind::ok);
+    message.add("queue_id", queue_id);
+    return message;
+}
+
+Message encode(const CleanupResult& result)
+{
+    Message message(Kind::ok);
+    message.add("status", static_cast<std::int64_t>(result.status)).add("reason", result.reason).add("dsn", result.dsn);
+    return message;
+}
+
+Result<unsigned> decode_cleanup_open(const Message& message)
+{
+    TRY(const auto flags, message.number("flags"));
+    return static_cast<unsigned>(flags);
+}
+
+Result<CleanupResult> decode_cleanup_result(const Message& message)
+{
+    TRY(const auto status, message.number("status"));
+    TRY(const auto reason, message.text("reason"));
+    TRY(const auto dsn, message.text("dsn"));
+    return CleanupResult{static_cast<unsigned>(status), std::string(reason), std::string(dsn)};
+}
+
+CleanupVerdict verdict_of(const CleanupResult& result)
+{
+    struct Row {
+        unsigned bit;
+        CleanupVerdict verdict;
+    };
+    // The first that applies: what can be cured by trying later comes after what cannot,
+    // except that a broken table or disk never makes a refusal final.
+    static constexpr Row rows[] = {
+        {cleanup_status::temporary, {451, "4.3.0", "Error: queue file write error"}},
+        {cleanup_status::write_error, {451, "4.3.0", "Error: queue file write error"}},
+        {cleanup_status::too_big, {552, "5.3.4", "Error: message file too big"}},
+        {cleanup_status::too_many_hops, {554, "5.4.0", "Error: too many hops"}},
+        {cleanup_status::rejected, {550, "5.7.1", "Error: message content rejected"}},
+        {cleanup_status::no_recipient, {554, "5.5.1", "Error: no valid recipients"}},
+        {cleanup_status::bad, {451, "4.3.0", "Error: internal error"}},
+    };
+    for (const Row& row : rows)
+        if (result.status & row.bit)
+            return row.verdict;
+    return {451, "4.3.0", "Error: queue file write error"};
+}
+
+static Task<Result<std::string>> ask_for_id(Stream& stream, const Message& request)
+{
+    CO_TRY_VOID(co_await send(stream, request));
+    CO_TRY(const Message answer, co_await receive(stream));
+    if (answer.kind() != Kind::ok)
+        co_return Error(Fault::broken, std::string(answer.find("reason").value_or("cleanup refused")));
+    const auto id = answer.text("queue_id");
+    if (!id)
+        co_return id.error();
+    co_return std::string(*id);
+}
+
+Task<Result<CleanupStream>> CleanupStream::open(Service& cleanup, unsigned flags)
+{
+    const Message request = encode_cleanup_open(flags);
+    auto connection = cleanup.connect();
+    if (!connection)
+        co_return Error(Fault::broken, connection.error().context);
+    auto id = co_await ask_for_id(connection->stream(), request);
+    if (!id && id.error().fault == Fault::closed && connection->reused()) {
+        connection = cleanup.connect_fresh();
+        if (!connection)
+            co_return Error(Fault::broken, connection.error().context);
+        id = co_await ask_for_id(connection->stream(), request);
+    }
+    if (!id)
+        co_return Error(Fault::broken, cleanup.path() + ": " + id.error().context);
+    CleanupStream stream(cleanup, std::move(*connection));
+    stream.queue_id_ = std::move(*id);
+    co_return std::move(stream);
+}
+
+void CleanupStream::frame_records()
+{
+    std::string_view rest = records_;
+    while (!rest.empty()) {
+        const std::string_view part = rest.substr(0, max_frame_body);
+        append_frame_header(connection_.stream().output(), Kind::cleanup_records, part.size());
+        connection_.stream().write(part);
+        rest.remove_prefix(part.size());
+    }
+    records_.clear();
+}
+
+Task<Result<>> CleanupStream::send_some()
+{
+    if (!wants_sending())
+        co_return Result<>();
+    frame_records();
+    co_return co_await connection_.stream().flush();
+}
+
+Task<Result<CleanupResult>> CleanupStream::finish()
+{
+    frame_records();
+    const Message finish(Kind::cleanup_finish);
+    CO_TRY_VOID(co_await send(connection_.stream(), finish));
+    CO_TRY(const Message answer, co_await receive(connection_.stream()));
+    auto result = decode_cleanup_result(answer);
+    if (result)
+        service_->keep(std::move(connection_));
+    co_return result;
+}
+
+} // namespace bulkhead::ipc

@@ -1,0 +1,107 @@
+// Handing a new message to cleanup, record by record.  Used by smtpd, pickup and
+// bounce; answered by cleanup/.
+//
+//   client                                cleanup
+//   cleanup_open {flags}              ->
+//                                     <-  ok {queue_id}
+//   cleanup_records (raw records) ...  ->
+//   cleanup_finish {}                 ->
+//                                     <-  ok {status, reason, dsn}
+//
+// Records are those of the queue file (spool/record.h): the envelope T, A, F, S, O,
+// R, M; the content N, L; X, the extracted segment, E.  No C record.  A connection
+// that closes before cleanup_finish breaks off: nothing of the message remains.
+// The same connection may then carry the next message.
+#pragma once
+
+#include "async/task.h"
+#include "ipc/channel.h"
+
+#include <string>
+#include <string_view>
+
+namespace bulkhead::ipc
+{
+
+// What cleanup shall do with this message (receive_override_options and origin).
+namespace cleanup_flag
+{
+inline constexpr unsigned filter = 1;       // header and body checks
+inline constexpr unsigned map_addresses = 2; // canonical, virtual alias, masquerade, bcc
+inline constexpr unsigned rewrite_local = 4; // header addresses are ours: complete them
+inline constexpr unsigned bounce_errors = 8; // nobody waits for the answer: return bad mail to its sender
+inline constexpr unsigned hold = 16;         // straight to hold/
+inline constexpr unsigned smtputf8 = 32;
+inline constexpr unsigned discard = 64;      // take everything, keep nothing
+inline constexpr unsigned internal = 128;    // our own notice
+} // namespace cleanup_flag
+
+// The bits are those that postdrop's exit status has (queue-format.md section 10).
+namespace cleanup_status
+{
+inline constexpr unsigned ok = 0;
+inline constexpr unsigned bad = 1;         // records that do not make a message
+inline constexpr unsigned write_error = 2; // the queue file cannot be written
+inline constexpr unsigned too_big = 4;     // message_size_limit
+inline constexpr unsigned rejected = 8;    // by content
+inline constexpr unsigned too_many_hops = 16;
+inline constexpr unsigned no_recipient = 64;
+inline constexpr unsigned temporary = 128; // a table or service failed: try later
+inline constexpr unsigned not_permitted = 512;
+} // namespace cleanup_status
+
+struct CleanupResult {
+    unsigned status = cleanup_status::ok;
+    std::string reason; // a text for the client, when content was rejected
+    std::string dsn;    // its status code; may be empty
+
+    bool ok() const { return status == cleanup_status::ok; }
+};
+
+// The SMTP reply that a failed CleanupResult deserves: "452 4.3.1", "552 5.3.4", ...
+struct CleanupVerdict {
+    int code;
+    std::string_view dsn;
+    std::string_view text;
+};
+CleanupVerdict verdict_of(const CleanupResult& result);
+
+Message encode_cleanup_open(unsigned flags);
+Message encode_cleanup_opened(std::string_view queue_id);
+Message encode(const CleanupResult& result);
+Result<unsigned> decode_cleanup_open(const Message& message);
+Result<CleanupResult> decode_cleanup_result(const Message& message);
+
+// One message on its way.  Destroying it before finish() breaks off.
+class CleanupStream
+{
+public:
+    // The service must outlive the stream.  Fault::broken: cleanup cannot be had now.
+    static Task<Result<CleanupStream>> open(Service& cleanup, unsigned flags);
+
+    const std::string& queue_id() const { return queue_id_; }
+
+    // Collect records here with spool/record.h's append functions; call send_some()
+    // now and then: it sends once a block is full.
+    std::string& records() { return records_; }
+    bool wants_sending() const { return records_.size() >= block_size; }
+    Task<Result<>> send_some();
+
+    // Sends the rest, waits until the message is on disk or refused.
+    Task<Result<CleanupResult>> finish();
+
+private:
+    static constexpr std::size_t block_size = 32 * 1024;
+
+    CleanupStream(Service& service, Service::Connection connection)
+        : service_(&service), connection_(std::move(connection))
+    {}
+    void frame_records();
+
+    Service* service_;
+    Service::Connection connection_;
+    std::string queue_id_;
+    std::string records_;
+};
+
+} // namespace bulkhead::ipc

@@ -1,0 +1,108 @@
+#include "ipc/rewrite.h"
+
+namespace bulkhead::ipc
+{
+
+namespace
+{
+constexpr Milliseconds answer_life{3000};
+constexpr std::size_t max_answers = 4000;
+} // namespace
+
+Message encode(const RewriteRequest& request)
+{
+    Message message(Kind::rewrite);
+    message.add("context", request.context == RewriteContext::local ? "local" : "remote").add("address", request.address);
+    return message;
+}
+
+Message encode(const ResolveRequest& request)
+{
+    Message message(Kind::resolve);
+    message.add("sender", request.sender).add("address", request.address);
+    return message;
+}
+
+Message encode(const Resolved& answer)
+{
+    Message message(Kind::ok);
+    message.add("transport", answer.transport)
+        .add("nexthop", answer.nexthop)
+        .add("recipient", answer.recipient)
+        .add("class", static_cast<std::int64_t>(answer.address_class));
+    return message;
+}
+
+Message encode_rewritten(std::string_view address)
+{
+    Message message(Kind::ok);
+    message.add("address", address);
+    return message;
+}
+
+Result<RewriteRequest> decode_rewrite(const Message& message)
+{
+    TRY(const auto context, message.text("context"));
+    TRY(const auto address, message.text("address"));
+    return RewriteRequest{context == "local" ? RewriteContext::local : RewriteContext::remote, std::string(address)};
+}
+
+Result<ResolveRequest> decode_resolve(const Message& message)
+{
+    TRY(const auto sender, message.text("sender"));
+    TRY(const auto address, message.text("address"));
+    return ResolveRequest{std::string(sender), std::string(address)};
+}
+
+static Result<Resolved> decode_resolved(const Message& message)
+{
+    TRY(const auto transport, message.text("transport"));
+    TRY(const auto nexthop, message.text("nexthop"));
+    TRY(const auto recipient, message.text("recipient"));
+    TRY(const auto number, message.number("class"));
+    if (number < 0 || number > static_cast<std::int64_t>(AddressClass::error))
+        return Error{Fault::malformed, "resolve answer with an unknown class"};
+    return Resolved{std::string(transport), std::string(nexthop), std::string(recipient), static_cast<AddressClass>(number)};
+}
+
+RewriteClient::RewriteClient(const std::string& service) : service_(service) {}
+
+Task<Result<Message>> RewriteClient::ask(Message request)
+{
+    std::string key(1, static_cast<char>(request.kind()));
+    key += request.body();
+    const auto now = SteadyClock::now();
+    if (const auto found = kept_.find(key); found != kept_.end() && now < found->second.until)
+        co_return found->second.answer;
+    auto answer = co_await service_.call(request);
+    if (!answer)
+        co_return Error(Fault::broken, answer.error().context);
+    if (answer->kind() != Kind::ok)
+        co_return Error(Fault::broken, std::string(answer->find("reason").value_or("address resolver failure")));
+    if (kept_.size() >= max_answers)
+        kept_.clear();
+    kept_.insert_or_assign(std::move(key), Kept{*answer, now + answer_life});
+    co_return answer;
+}
+
+Task<Result<std::string>> RewriteClient::rewrite(RewriteContext context, std::string address)
+{
+    const RewriteRequest request{context, std::move(address)};
+    CO_TRY(const Message answer, co_await ask(encode(request)));
+    const auto text = answer.text("address");
+    if (!text)
+        co_return Error(Fault::broken, text.error().context);
+    co_return std::string(*text);
+}
+
+Task<Result<Resolved>> RewriteClient::resolve(std::string sender, std::string address)
+{
+    const ResolveRequest request{std::move(sender), std::move(address)};
+    CO_TRY(const Message answer, co_await ask(encode(request)));
+    auto resolved = decode_resolved(answer);
+    if (!resolved)
+        co_return Error(Fault::broken, resolved.error().context);
+    co_return resolved;
+}
+
+} // namespace bulkhead::ipc

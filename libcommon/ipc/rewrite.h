@@ -1,0 +1,64 @@
+// Asking trivial-rewrite: the canonical form of an address, and where mail for it
+// goes.  Used by smtpd, cleanup and qmgr; answered by rewrite/.
+#pragma once
+
+#include "async/task.h"
+#include "ipc/channel.h"
+
+#include <string>
+#include <unordered_map>
+
+namespace bulkhead::ipc
+{
+
+enum class RewriteContext { local, remote };
+
+// Which class of domain a recipient belongs to (feature-map.md, resolve order).
+enum class AddressClass : std::uint8_t { local, virtual_alias, virtual_mailbox, relay, other, error };
+
+struct Resolved {
+    std::string transport; // "smtp"
+    std::string nexthop;   // "[mail.example.test]:25", may be empty
+    std::string recipient; // internal form
+    AddressClass address_class = AddressClass::other;
+};
+
+struct RewriteRequest {
+    RewriteContext context = RewriteContext::local;
+    std::string address; // internal form
+};
+struct ResolveRequest {
+    std::string sender;  // internal form, empty for the null sender
+    std::string address; // internal form
+};
+
+Message encode(const RewriteRequest& request);
+Message encode(const ResolveRequest& request);
+Message encode(const Resolved& answer);
+Message encode_rewritten(std::string_view address);
+Result<RewriteRequest> decode_rewrite(const Message& message);
+Result<ResolveRequest> decode_resolve(const Message& message);
+
+// Answers are kept for a moment (answer_life): one message asks the same more than
+// once, and a burst of messages asks it over and over.
+class RewriteClient
+{
+public:
+    explicit RewriteClient(const std::string& service = "private/rewrite");
+
+    // Fault::broken when the service cannot answer now: a temporary failure.
+    Task<Result<std::string>> rewrite(RewriteContext context, std::string address);
+    Task<Result<Resolved>> resolve(std::string sender, std::string address);
+
+private:
+    struct Kept {
+        Message answer;
+        SteadyTime until;
+    };
+    Task<Result<Message>> ask(Message request);
+
+    Service service_;
+    std::unordered_map<std::string, Kept> kept_;
+};
+
+} // namespace bulkhead::ipc

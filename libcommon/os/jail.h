@@ -1,0 +1,50 @@
+// What a worker may still do once it serves: chroot, an unprivileged user, no
+// capabilities but those its job names, no_new_privs, resource limits and a
+// system-call filter.  Entered once, before the first byte of a peer is read;
+// a step that fails is an error, and the worker must not serve then.
+#pragma once
+
+#include "base/result.h"
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+// A user of the system, looked up before chroot.
+struct UserIds {
+    std::string name;
+    uid_t uid = 0;
+    gid_t gid = 0;
+};
+
+// Fault::config naming the user when there is none.
+Result<UserIds> find_user(const std::string& name);
+Result<gid_t> find_group(const std::string& name);
+
+enum class Capability { become_user, bind_port };
+
+struct JailPolicy {
+    bool network = false; // may make inet sockets (smtp); UNIX sockets are always possible
+    std::vector<Capability> keep; // virtual: become_user, for setfsuid
+};
+
+struct Jail {
+    std::string directory;         // queue_directory, absolute
+    bool change_root = false;      // chroot column of master.cf
+    std::optional<UserIds> user;   // nullopt: stays who it is (run by hand, not as root)
+    JailPolicy policy;
+};
+
+// Changes directory to `directory` (and root, if so asked), gives up everything.
+// Threads must not exist yet.
+Result<> enter_jail(const Jail& jail);
+
+// Raises the soft limit of open files to the hard one; the number that is now allowed.
+std::size_t raise_descriptor_limit();
+
+} // namespace bulkhead

@@ -1,0 +1,201 @@
+#include "worker/delivery_agent.h"
+
+#include "base/text.h"
+#include "base/dsn_flags.h"
+#include "log/log.h"
+#include "mail/address.h"
+#include "spool/lock.h"
+#include "spool/marks.h"
+#include "worker/spool_of.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+using ipc::DeliveryOutcome;
+
+bool Delivery::all_settled() const { return std::ranges::all_of(settled_, [](bool settled) { return settled; }); }
+
+void Delivery::site_trouble(std::string dsn, std::string reason)
+{
+    report_.site_dsn = std::move(dsn);
+    report_.site_reason = std::move(reason);
+}
+
+Task<> Delivery::settle_rest(DeliveryStatus status)
+{
+    for (std::size_t i = 0; i < settled_.size(); ++i)
+        if (!settled_[i])
+            co_await settle(i, status);
+}
+
+static bool is_probe(const ipc::DeliveryRequest& request)
+{
+    return request.trace_flags & (ipc::trace_flag::mta_verify | ipc::trace_flag::usr_verify);
+}
+
+Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
+{
+    settled_[index] = true;
+    if (status.outcome == DeliveryOutcome::bounced && agent_->agent_params_.soft_bounce() && !is_probe(request_))
+        status.outcome = DeliveryOutcome::deferred;
+    if (status.outcome == DeliveryOutcome::deferred && !status.dsn.empty())
+        status.dsn[0] = '4';
+    const bool told = co_await agent_->tell_bounce(*this, index, status);
+    if (!told && status.outcome == DeliveryOutcome::bounced) {
+        // What cannot be put into the bounce log is tried again, never lost.
+        status.outcome = DeliveryOutcome::deferred;
+        status.dsn = "4.3.0";
+        status.reason += " (bounce service unavailable)";
+    }
+    agent_->log_status(*this, index, status);
+    report_.outcomes[index] = status.outcome;
+    const std::int64_t offset = request_.recipients[index].offset;
+    if (status.outcome != DeliveryOutcome::deferred && offset >= 0) {
+        const auto marked = mark_recipient_done(file_.fd.get(), offset);
+        if (!marked)
+            log::warn(fmt::format("{}: cannot mark recipient as done: {}", request_.queue_id, marked.error().context));
+    }
+}
+
+Result<> DeliveryAgent::before_jail()
+{
+    TRY_VOID(agent_params_.load(config()));
+    const Milliseconds timeout = common().ipc_timeout();
+    bounce_.emplace("private/" + agent_params_.bounce_service(), timeout);
+    defer_.emplace("private/" + agent_params_.defer_service(), timeout);
+    trace_.emplace("private/" + agent_params_.trace_service(), timeout);
+    return {};
+}
+
+Result<> DeliveryAgent::after_jail()
+{
+    TRY(Spool spool, open_own_spool(common()));
+    spool_.emplace(std::move(spool));
+    return {};
+}
+
+// Which of the three services keeps this recipient's fate, if any.
+Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t index, const DeliveryStatus& status)
+{
+    const ipc::DeliveryRequest& request = delivery.request_;
+    const ipc::DeliveryRecipient& recipient = request.recipients[index];
+    const bool record = request.trace_flags & ipc::trace_flag::record;
+    const bool sent = status.outcome == DeliveryOutcome::sent;
+    if (sent && !is_probe(request) && !record && !(recipient.notify & notify::success))
+        co_return true;
+
+    ipc::BounceAppend append;
+    append.queue_id = request.queue_id;
+    RecipientLogEntry& entry = append.entry;
+    entry.recipient = external_form(recipient.address);
+    if (!recipient.original.empty() && recipient.original != recipient.address)
+        entry.original_recipient = external_form(recipient.original);
+    if (recipient.offset >= 0)
+        entry.offset = recipient.offset;
+    entry.dsn_original = recipient.dsn_original;
+    entry.notify = recipient.notify;
+    entry.status = status.dsn;
+    entry.action = !status.action.empty()                               ? status.action
+                   : is_probe(request)                                  ? (sent ? "deliverable" : "undeliverable")
+                   : sent                                               ? "relayed"
+                   : status.outcome == DeliveryOutcome::bounced         ? "failed"
+                                                                        : "delayed";
+    entry.diagnostic_type = status.diagnostic_type;
+    entry.diagnostic_text = status.diagnostic_text;
+    if (!status.remote_mta.empty()) {
+        entry.remote_mta_type = "dns";
+        entry.remote_mta = status.remote_mta;
+    }
+    entry.reason = status.reason;
+
+    if (sent || is_probe(request) || record) {
+        const auto traced = co_await request_bounce(*trace_, encode(append));
+        if (!traced)
+            log::warn(fmt::format("{}: trace service: {}", request.queue_id, traced.error().context));
+        if (sent || is_probe(request))
+            co_return static_cast<bool>(traced);
+    }
+    // A sender who wants no failure notices gets none: nothing to keep.
+    if (status.outcome == DeliveryOutcome::bounced && (recipient.notify & notify::never))
+        co_return true;
+    ipc::Service& service = status.outcome == DeliveryOutcome::bounced ? *bounce_ : *defer_;
+    const auto kept = co_await request_bounce(service, encode(append));
+    if (!kept)
+        log::warn(fmt::format("{}: {} service: {}", request.queue_id, status.outcome == DeliveryOutcome::bounced ? "bounce" : "defer",
+                              kept.error().context));
+    co_return static_cast<bool>(kept);
+}
+
+static double between_times(WallTime from, WallTime to) { return std::max(0.0, to.as_double() - from.as_double()); }
+
+void DeliveryAgent::log_status(const Delivery& delivery, std::size_t index, const DeliveryStatus& status) const
+{
+    const ipc::DeliveryRequest& request = delivery.request_;
+    const ipc::DeliveryRecipient& recipient = request.recipients[index];
+    const WallTime now = WallTime::now();
+    // delays=a/b/c/d: before qmgr took it up, in the active queue, connection set-up,
+    // transmission.
+    const WallTime connected = status.connected.seconds ? status.connected : status.relay == "none" ? now : request.handed_over;
+    LogLine line(request.queue_id);
+    line.address("to", external_form(recipient.address));
+    if (!recipient.original.empty() && !equals_ignoring_case(recipient.original, recipient.address))
+        line.address("orig_to", external_form(recipient.original));
+    line("relay", status.relay);
+    if (status.connection_uses > 1)
+        line("conn_use", status.connection_uses);
+    line("delay", format_delay(between_times(request.arrival, now)));
+    line("delays", fmt::format("{}/{}/{}/{}", format_delay(between_times(request.arrival, request.active_since)),
+                               format_delay(between_times(request.active_since, request.handed_over)),
+                               format_delay(between_times(request.handed_over, connected)),
+                               format_delay(between_times(connected, now))));
+    line("dsn", status.dsn);
+    const bool sent = status.outcome == DeliveryOutcome::sent;
+    line("status", is_probe(request)                               ? (sent ? "deliverable" : "undeliverable")
+                   : sent                                          ? "sent"
+                   : status.outcome == DeliveryOutcome::bounced    ? "bounced"
+                                                                   : "deferred");
+    line.note(status.reason);
+    log::info(line.text());
+}
+
+Task<ipc::Message> DeliveryAgent::answer(const ipc::Message& message)
+{
+    auto request = ipc::decode_delivery_request(message);
+    if (!request) {
+        log::warn(fmt::format("{} request refused: {}", service_name(), request.error().context));
+        co_return ipc::failure(request.error().context);
+    }
+    Delivery delivery;
+    delivery.agent_ = this;
+    delivery.request_ = std::move(*request);
+    delivery.settled_.assign(delivery.request_.recipients.size(), false);
+    delivery.report_.outcomes.assign(delivery.request_.recipients.size(), DeliveryOutcome::deferred);
+
+    const auto open_file = [&]() -> Result<OpenQueueFile> {
+        TRY(const QueueId id, QueueId::parse(delivery.request_.queue_id));
+        const auto queue = queue_from_name(delivery.request_.queue_name);
+        if (!queue)
+            return Error{Fault::malformed, "unknown queue " + delivery.request_.queue_name};
+        TRY(OpenQueueFile file, open_queue_file(*spool_, *queue, id, Access::read_write));
+        TRY(const bool locked, try_lock(file.fd.get(), FileLock::shared));
+        if (!locked)
+            return Error{Fault::refused, "queue file is locked by another process"};
+        return file;
+    };
+    auto file = open_file();
+    if (!file) {
+        log::warn(fmt::format("{}: cannot open queue file: {}", delivery.request_.queue_id, file.error().context));
+        co_return ipc::failure(file.error().context);
+    }
+    delivery.file_ = std::move(*file);
+    co_await deliver(delivery);
+    const DeliveryStatus forgotten(DeliveryOutcome::deferred, "4.3.0", "delivery agent gave no answer");
+    co_await delivery.settle_rest(forgotten);
+    co_return encode(delivery.report_);
+}
+
+} // namespace bulkhead

@@ -1,0 +1,104 @@
+// What all delivery agents share: taking requests from qmgr, holding the queue
+// file while they work, and settling each recipient's fate - the log line, the
+// entry with bounce or defer, the mark in the queue file.
+#pragma once
+
+#include "ipc/bounce.h"
+#include "ipc/channel.h"
+#include "ipc/delivery.h"
+#include "spool/queue_file.h"
+#include "worker/message_worker.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+// What became of one recipient, as an agent says it.
+struct DeliveryStatus {
+    DeliveryStatus() = default;
+    DeliveryStatus(ipc::DeliveryOutcome what, std::string code, std::string text)
+        : outcome(what), dsn(std::move(code)), reason(std::move(text))
+    {}
+
+    ipc::DeliveryOutcome outcome = ipc::DeliveryOutcome::deferred;
+    std::string dsn;    // "2.0.0", "5.1.1", "4.4.1"
+    std::string reason; // the text in parentheses of the log line
+    std::string relay = "none"; // "mx.example.test[192.0.2.1]:25"
+    std::string action; // empty: relayed/failed/delayed by the outcome; "delivered" for final delivery
+    std::string diagnostic_type; // "smtp" with the remote reply
+    std::string diagnostic_text;
+    std::string remote_mta; // host name of the peer that answered
+    int connection_uses = 1; // conn_use= is logged from the second use on
+    WallTime connected;      // end of connection set-up (delays=.../c/d); zero: none was made
+};
+
+// One request being worked on.  The queue file stays open, with a shared lock, as
+// long as this lives.
+class Delivery
+{
+public:
+    const ipc::DeliveryRequest& request() const { return request_; }
+    int fd() const { return file_.fd.get(); }
+
+    // True when this recipient's fate is settled already.
+    bool is_settled(std::size_t index) const { return settled_[index]; }
+    bool all_settled() const;
+
+    // Logs, tells bounce or defer, marks the file.  Bounced becomes deferred when
+    // the bounce service cannot take it, or with soft_bounce.
+    Task<> settle(std::size_t index, DeliveryStatus status);
+
+    // All recipients that are not settled yet.
+    Task<> settle_rest(DeliveryStatus status);
+
+    // The next hop is in trouble: tells the scheduler.  Status still goes to settle().
+    void site_trouble(std::string dsn, std::string reason);
+
+private:
+    friend class DeliveryAgent;
+    class DeliveryAgent* agent_ = nullptr;
+    ipc::DeliveryRequest request_;
+    OpenQueueFile file_;
+    std::vector<bool> settled_;
+    ipc::DeliveryReport report_;
+};
+
+// Parameters of every agent.
+struct DeliveryAgentParams : ParamSet {
+    Param<bool> soft_bounce{this, "soft_bounce", "no", "defer what would be returned to the sender"};
+    Param<int> delay_decimals{this, "delay_logging_resolution_limit", "2", between(0, 6), "decimals of delays in log lines"};
+    Param<std::string> bounce_service{this, "bounce_service_name", "bounce", "the service that keeps failed recipients"};
+    Param<std::string> defer_service{this, "defer_service_name", "defer", "the service that keeps deferred recipients"};
+    Param<std::string> trace_service{this, "trace_service_name", "trace", "the service that keeps delivery reports"};
+};
+
+class DeliveryAgent : public MessageWorker
+{
+public:
+    // Delivers to all recipients of the request: settle() each of them.
+    virtual Task<> deliver(Delivery& delivery) = 0;
+
+    // A subclass that overrides after_jail() calls this one first.
+    Result<> after_jail() override;
+    Result<> before_jail() override;
+
+protected:
+    Task<ipc::Message> answer(const ipc::Message& request) final;
+    const Spool& spool() const { return *spool_; }
+
+private:
+    friend class Delivery;
+    Task<bool> tell_bounce(const Delivery& delivery, std::size_t index, const DeliveryStatus& status);
+    void log_status(const Delivery& delivery, std::size_t index, const DeliveryStatus& status) const;
+
+    DeliveryAgentParams agent_params_;
+    std::optional<Spool> spool_;
+    std::optional<ipc::Service> bounce_;
+    std::optional<ipc::Service> defer_;
+    std::optional<ipc::Service> trace_;
+};
+
+} // namespace bulkhead

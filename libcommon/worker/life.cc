@@ -1,0 +1,390 @@
+// The skeleton itself: see worker.h.  One WorkerLife exists per process.
+#include "worker/worker.h"
+
+#include "config/install_paths.h"
+#include "ipc/master_link.h"
+#include "log/log.h"
+#include "os/files.h"
+#include "worker/arguments.h"
+#include "worker/standalone.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+// Connections taken in one turn: enough to empty a burst, few enough that the
+// sessions that exist go on.
+constexpr int accepts_per_turn = 64;
+
+// Descriptors that a session may need besides its own: a cleanup stream, files.
+constexpr std::size_t descriptors_per_session = 2;
+constexpr std::size_t spare_descriptors = 24;
+
+} // namespace
+
+class WorkerLife
+{
+public:
+    WorkerLife(Worker& worker, WorkerArguments arguments)
+        : worker_(worker), arguments_(std::move(arguments)), idle_timer_([this] { idle_time_over(); })
+    {
+        worker_.life_ = this;
+        worker_.service_name_ = arguments_.service;
+        worker_.arguments_ = arguments_.plain;
+    }
+
+    Result<> prepare();
+    int run();
+    int run_standalone();
+
+    void activity_changed();
+    void retire();
+
+private:
+    Result<> read_configuration();
+    void open_log();
+    void wait_for_debugger() const;
+    Result<> enter();
+    void listen();
+    void accept_sessions(int fd);
+    static Task<> run_session(WorkerLife* self, UniqueFd fd);
+    void session_over();
+    void obey_master();
+    void stop_now();
+    void idle_time_over();
+    bool nothing_left() const { return sessions_.empty() && worker_.is_idle(); }
+    void report();
+    void set_accepting(bool on);
+
+    Worker& worker_;
+    WorkerArguments arguments_;
+    bool supervised_ = false;
+    Scope scope_;
+    std::unordered_set<Session*> sessions_;
+    std::vector<std::unique_ptr<ReadWatch>> listeners_;
+    std::unique_ptr<ReadWatch> control_;
+    Timer idle_timer_;
+    std::size_t session_limit_ = 1;
+    std::uint64_t use_limit_ = 1;
+    std::uint64_t served_ = 0;
+    bool accepting_ = false;
+    ipc::WorkerReport reported_;
+};
+
+Result<> WorkerLife::read_configuration()
+{
+    const std::string directory = default_config_directory();
+    TRY(Config config, Config::load(directory, arguments_.overrides, arguments_.program));
+    config.set_service_name(arguments_.service);
+    worker_.config_ = std::make_unique<Config>(std::move(config));
+    TRY_VOID(worker_.common_.load(*worker_.config_));
+    return worker_.params().load(*worker_.config_);
+}
+
+void WorkerLife::open_log()
+{
+    const WorkerParams& params = worker_.common_;
+    log::Target target;
+    target.kind = log::Target::Kind::syslog;
+    if (!params.maillog_file().empty()) {
+        target.kind = log::Target::Kind::postlog;
+        target.path = "public/" + params.postlog_service();
+    }
+    const std::string& host = params.myhostname();
+    log::open(target, params.syslog_name() + "/" + arguments_.program, host.substr(0, host.find('.')));
+    log::set_verbosity(arguments_.verbosity);
+}
+
+// A debugger attaches while the process still runs as root and answers to it.
+void WorkerLife::wait_for_debugger() const
+{
+    log::info(fmt::format("waiting for a debugger: gdb -p {}", ::getpid()));
+    log::flush();
+    for (;;) {
+        const auto status = read_file("/proc/self/status");
+        if (!status || status->find("TracerPid:\t0") == std::string::npos)
+            return;
+        ::usleep(100'000);
+    }
+}
+
+Result<> WorkerLife::enter()
+{
+    Jail jail;
+    jail.directory = worker_.common_.queue_directory();
+    jail.change_root = arguments_.change_root;
+    jail.policy = worker_.jail_policy();
+    if (::geteuid() == 0) {
+        TRY(jail.user, find_user(worker_.common_.mail_owner()));
+    }
+    ::tzset(); // the zone file is out of reach in the jail
+    return enter_jail(jail);
+}
+
+Result<> WorkerLife::prepare()
+{
+    supervised_ = ::fcntl(ipc::control_fd, F_GETFD) >= 0 && !arguments_.standalone;
+    if (supervised_)
+        ::fcntl(ipc::control_fd, F_SETFD, FD_CLOEXEC);
+    for (int i = 0; i < arguments_.listeners; ++i)
+        ::fcntl(ipc::first_listen_fd + i, F_SETFD, FD_CLOEXEC);
+    ::signal(SIGPIPE, SIG_IGN);
+    TRY_VOID(read_configuration());
+    if (arguments_.standalone)
+        return worker_.before_jail();
+
+    if (::chdir(worker_.common_.queue_directory().c_str()) != 0)
+        return system_error("chdir " + worker_.common_.queue_directory());
+    open_log();
+    if (arguments_.debugger)
+        wait_for_debugger();
+    const std::size_t descriptors = raise_descriptor_limit();
+    const std::size_t affordable =
+        descriptors > spare_descriptors + descriptors_per_session ? (descriptors - spare_descriptors) / descriptors_per_session : 1;
+    session_limit_ = std::min<std::size_t>(static_cast<std::size_t>(worker_.common_.session_limit()), affordable);
+    use_limit_ = session_limit_ * static_cast<std::uint64_t>(worker_.common_.max_use());
+    TRY_VOID(worker_.before_jail());
+    TRY_VOID(enter());
+    return worker_.after_jail();
+}
+
+void WorkerLife::listen()
+{
+    for (int i = 0; i < arguments_.listeners; ++i) {
+        const int fd = ipc::first_listen_fd + i;
+        if (arguments_.type == "unix-dgram")
+            listeners_.push_back(std::make_unique<ReadWatch>(fd, [this, fd] { worker_.datagrams(fd); }));
+        else
+            listeners_.push_back(std::make_unique<ReadWatch>(fd, [this, fd] { accept_sessions(fd); }));
+    }
+    set_accepting(true);
+}
+
+void WorkerLife::set_accepting(bool on)
+{
+    accepting_ = on;
+    for (const auto& listener : listeners_)
+        on ? listener->enable() : listener->disable();
+}
+
+void WorkerLife::accept_sessions(int fd)
+{
+    for (int i = 0; i < accepts_per_turn && accepting_; ++i) {
+        UniqueFd client(::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (!client) {
+            if (errno == EMFILE || errno == ENFILE) {
+                log::warn("no descriptor left for another session: accepting again when one ends");
+                set_accepting(false);
+            }
+            break;
+        }
+        scope_.spawn(run_session, this, std::move(client));
+        if (sessions_.size() >= session_limit_)
+            set_accepting(false);
+    }
+    idle_timer_.cancel();
+}
+
+Task<> WorkerLife::run_session(WorkerLife* self, UniqueFd fd)
+{
+    Session session(std::move(fd));
+    struct Registration {
+        WorkerLife& life;
+        Session* session;
+        ~Registration()
+        {
+            life.sessions_.erase(session);
+            life.session_over();
+        }
+    };
+    self->sessions_.insert(&session);
+    const Registration registration{*self, &session};
+    co_await self->worker_.serve(session);
+}
+
+void WorkerLife::session_over()
+{
+    if (++served_ >= use_limit_)
+        worker_.retire();
+    if (!worker_.draining_ && !accepting_ && sessions_.size() < session_limit_)
+        set_accepting(true);
+    activity_changed();
+}
+
+void WorkerLife::activity_changed()
+{
+    if (!nothing_left()) {
+        idle_timer_.cancel();
+        return;
+    }
+    if (worker_.draining_)
+        Loop::current().stop();
+    else if (!idle_timer_.running())
+        idle_timer_.start(worker_.idle_time());
+}
+
+void WorkerLife::idle_time_over()
+{
+    if (nothing_left())
+        retire();
+}
+
+void WorkerLife::retire()
+{
+    if (worker_.draining_)
+        return;
+    worker_.draining_ = true;
+    set_accepting(false);
+    worker_.drain();
+    const std::vector<Session*> all(sessions_.begin(), sessions_.end());
+    for (Session* session : all)
+        if (sessions_.contains(session) && session->at_rest)
+            session->stream.cancel();
+    report();
+    activity_changed();
+}
+
+void WorkerLife::stop_now()
+{
+    worker_.draining_ = true;
+    set_accepting(false);
+    const std::vector<Session*> all(sessions_.begin(), sessions_.end());
+    for (Session* session : all)
+        if (sessions_.contains(session))
+            session->stream.cancel();
+    Loop::current().stop();
+}
+
+void WorkerLife::obey_master()
+{
+    ipc::MasterOrder order{};
+    for (;;) {
+        switch (ipc::receive_order(ipc::control_fd, order)) {
+        case ipc::LinkEvent::none:
+            return;
+        case ipc::LinkEvent::closed: // the master is dead: no orphans
+            stop_now();
+            return;
+        case ipc::LinkEvent::message:
+            break;
+        }
+        if (order == ipc::MasterOrder::wake)
+            worker_.wake();
+        else if (order == ipc::MasterOrder::drain)
+            retire();
+        else if (order == ipc::MasterOrder::stop)
+            stop_now();
+    }
+}
+
+void WorkerLife::report()
+{
+    if (!supervised_)
+        return;
+    ipc::WorkerReport now;
+    now.state = worker_.draining_ ? ipc::WorkerState::leaving
+                : accepting_      ? ipc::WorkerState::available
+                                  : ipc::WorkerState::full;
+    now.sessions = static_cast<std::uint32_t>(sessions_.size());
+    now.served = served_;
+    now.wake_at = worker_.draining_ ? worker_.wake_at() : 0;
+    // Counts alone are no news to the master; states and times are.
+    if (now.state == reported_.state && now.wake_at == reported_.wake_at)
+        return;
+    if (ipc::send_report(ipc::control_fd, now))
+        reported_ = now;
+}
+
+int WorkerLife::run()
+{
+    Loop& loop = Loop::current();
+    if (supervised_) {
+        control_ = std::make_unique<ReadWatch>(ipc::control_fd, [this] { obey_master(); });
+        control_->enable();
+    }
+    SignalWatch terminate(SIGTERM, [this] { supervised_ ? retire() : stop_now(); });
+    loop.on_idle([this] {
+        report();
+        log::flush();
+    });
+    listen();
+    activity_changed();
+    loop.run();
+    report();
+    log::flush(true);
+    return EX_OK;
+}
+
+int WorkerLife::run_standalone()
+{
+    const auto fd = standalone_socket();
+    if (!fd) {
+        log::fatal(fd.error().context);
+        return EX_OSERR;
+    }
+    Loop& loop = Loop::current();
+    loop.on_idle([] { log::flush(); });
+    Session session{UniqueFd(*fd)};
+    session.standalone = true;
+    struct Serve {
+        static Task<> run(Worker* worker, Session* session, Loop* loop)
+        {
+            co_await worker->serve(*session);
+            loop->stop();
+        }
+    };
+    scope_.spawn(Serve::run, &worker_, &session, &loop);
+    if (scope_.size() > 0)
+        loop.run();
+    session.stream.close();
+    wait_for_standalone_copier();
+    log::flush(true);
+    return EX_OK;
+}
+
+void Worker::datagrams(int fd)
+{
+    char byte = 0;
+    (void)::recv(fd, &byte, 1, MSG_DONTWAIT); // a service that takes no datagrams drops them
+}
+
+void Worker::activity_changed() { life_->activity_changed(); }
+void Worker::retire() { life_->retire(); }
+
+int run_worker(Worker& worker, int argc, char** argv)
+{
+    log::open({}, "bulkhead", "");
+    auto arguments = parse_worker_arguments({argv, static_cast<std::size_t>(argc)});
+    if (!arguments) {
+        log::fatal(arguments.error().context);
+        return EX_USAGE;
+    }
+    log::set_tag(arguments->program);
+    const bool standalone = arguments->standalone;
+    WorkerLife life(worker, std::move(*arguments));
+    const auto prepared = life.prepare();
+    if (!prepared) {
+        log::fatal(prepared.error().context);
+        log::flush(true);
+        return prepared.error().fault == Fault::config ? EX_CONFIG : EX_OSERR;
+    }
+    // Pool threads may be inside a system call: no destructors behind their backs.
+    ::_exit(standalone ? life.run_standalone() : life.run());
+}
+
+} // namespace bulkhead

@@ -1,0 +1,51 @@
+#include "worker/message_worker.h"
+
+#include "ipc/channel.h"
+#include "log/log.h"
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+void MessageWorker::notified(std::string_view) {}
+
+Task<bool> MessageWorker::converse(Session& session, ipc::Message request)
+{
+    const ipc::Message reply = co_await answer(request);
+    const auto sent = co_await ipc::send(session.stream, reply);
+    co_return static_cast<bool>(sent);
+}
+
+Task<> MessageWorker::serve(Session& session)
+{
+    Stream& stream = session.stream;
+    while (!is_draining() || !stream.buffered().empty()) {
+        if (stream.buffered().empty()) {
+            session.at_rest = true;
+            stream.set_timeout(Milliseconds(0));
+            const auto arrived = co_await stream.fill();
+            session.at_rest = false;
+            if (!arrived)
+                co_return;
+        }
+        stream.set_timeout(common().ipc_timeout());
+        if (stream.buffered().front() != ipc::frame_magic) {
+            const std::string letters(stream.buffered().substr(0, 64));
+            stream.consume(letters.size());
+            notified(letters);
+            continue;
+        }
+        auto request = co_await ipc::receive(stream);
+        if (!request) {
+            if (request.error().fault == Fault::malformed || request.error().fault == Fault::limit)
+                log::warn(fmt::format("request to {} refused: {}", service_name(), request.error().context));
+            co_return;
+        }
+        const bool in_step = co_await converse(session, std::move(*request));
+        if (!in_step)
+            co_return;
+    }
+}
+
+} // namespace bulkhead
