@@ -55,8 +55,9 @@ Result<> check_maillog_path(const MaillogSettings& settings)
         if (settings.file.starts_with(prefix) && whole)
             return {};
     }
-    return Error{Fault::config, fmt::format("maillog_file {} does not begin with a prefix of maillog_file_prefixes ({})",
-                                            settings.file, settings.prefixes)};
+    return Error{Fault::config,
+                 fmt::format("maillog_file {} does not begin with a prefix of maillog_file_prefixes ({})",
+                             settings.file, settings.prefixes)};
 }
 
 // The file is opened here once, with all its checks; the logger gets the descriptor.
@@ -86,8 +87,14 @@ Result<> open_maillog(const MaillogSettings& settings, std::string_view program,
         return {};
     }
     if (settings.file == "/dev/stdout" && stdout_allowed) {
-        target.kind = log::Target::Kind::stdout_;
+        // A description of our own, so that not waiting for a slow reader is our affair
+        // alone; a socket has none to open and is written as it is.
+        const int own = ::open("/proc/self/fd/1", O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        target.kind = own >= 0 ? log::Target::Kind::file : log::Target::Kind::stdout_;
+        target.path = settings.file;
         log::open(target, tag, settings.host);
+        if (own >= 0)
+            log::use_descriptor(own);
         return {};
     }
     auto fd = open_log_file(settings);
