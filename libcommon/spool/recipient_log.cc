@@ -72,6 +72,8 @@ private:
     RecipientLog log_;
     RecipientLogEntry entry_;
     bool has_recipient_ = false;
+    RecipientLogEntry old_entry_; // from "<address>: reason", for an entry without fields
+    bool has_old_form_ = false;
 };
 
 bool LogParser::line(std::string_view text)
@@ -90,7 +92,9 @@ bool LogParser::line(std::string_view text)
 
 bool LogParser::end_entry()
 {
-    if (has_recipient_) {
+    if (!has_recipient_ && has_old_form_)
+        entry_ = std::move(old_entry_);
+    if (has_recipient_ || has_old_form_) {
         if (log_.entries.size() >= limits_.max_entries) {
             log_.truncated = true;
             return false;
@@ -103,7 +107,7 @@ bool LogParser::end_entry()
         log_.entries.push_back(std::move(entry_));
     }
     entry_ = {};
-    has_recipient_ = false;
+    has_recipient_ = has_old_form_ = false;
     return true;
 }
 
@@ -135,7 +139,8 @@ bool LogParser::field(std::string_view name, std::string_view value)
     return false;
 }
 
-// "<address>: reason": all that very old entries have.  Where fields follow, they win.
+// "<address>: reason": all that very old entries have.  The line says nothing
+// where a recipient field follows; then a reason is in a field too.
 void LogParser::old_form(std::string_view text)
 {
     const std::size_t close = text.find(">: ");
@@ -143,9 +148,10 @@ void LogParser::old_form(std::string_view text)
         ++log_.ignored_lines;
         return;
     }
-    has_recipient_ = true;
-    entry_.recipient = text.substr(1, close - 1);
-    entry_.reason = text.substr(close + 3);
+    has_old_form_ = true;
+    old_entry_ = {};
+    old_entry_.recipient = text.substr(1, close - 1);
+    old_entry_.reason = text.substr(close + 3);
 }
 
 RecipientLog LogParser::finish()

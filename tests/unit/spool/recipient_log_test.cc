@@ -65,6 +65,14 @@ TEST(RecipientLog, DefaultsDependOnTheLog)
     EXPECT_EQ(log.ignored_lines, 2u);
 }
 
+TEST(RecipientLog, OldFormSaysNothingBesideFields)
+{
+    const auto log = parse_recipient_log("\n<x>: y>: z\nrecipient=x>: y\n\n", Queue::defer);
+    ASSERT_EQ(log.entries.size(), 1u);
+    EXPECT_EQ(log.entries[0].recipient, "x>: y");
+    EXPECT_EQ(log.entries[0].reason, "");
+}
+
 TEST(RecipientLog, EntriesAreBounded)
 {
     std::string text;
