@@ -161,18 +161,20 @@ void put_recipient_status(Lines& out, const DeliveryNotice& notice, const Notice
         out.push_back("Original-Recipient: " + printable(type.substr(0, 30)) + ';' +
                       printable(text.substr(0, word_limit)));
     }
-    out.push_back("Action: " + printable(recipient.action));
-    out.push_back("Status: " + printable(recipient.status));
+    const auto shown = [](const std::string& text) {
+        return printable(std::string_view(text).substr(0, word_limit));
+    };
+    out.push_back("Action: " + shown(recipient.action));
+    out.push_back("Status: " + shown(recipient.status));
     if (!recipient.remote_name.empty())
-        out.push_back("Remote-MTA: " + printable(recipient.remote_type) + "; " +
-                      printable(recipient.remote_name));
+        put_folded(out, "Remote-MTA: " + shown(recipient.remote_type) + ';', recipient.remote_name);
     const bool remote = !recipient.diagnostic_type.empty() && !recipient.diagnostic_text.empty();
     const std::string& text = remote ? recipient.diagnostic_text : recipient.reason;
     if (!text.empty())
-        put_folded(out,
-                   "Diagnostic-Code: " +
-                       (remote ? printable(recipient.diagnostic_type) : "X-" + notice.mail_name) + ';',
-                   text);
+        put_folded(
+            out,
+            "Diagnostic-Code: " + (remote ? shown(recipient.diagnostic_type) : "X-" + notice.mail_name) + ';',
+            text);
     if (recipient.retry_until != 0)
         out.push_back("Will-Retry-Until: " + rfc5322_date(recipient.retry_until));
 }
