@@ -12,11 +12,11 @@ namespace
 {
 
 struct Token {
-    enum class Kind { word, literal, special };
+    enum class Kind { word, quoted, literal, special };
 
     Kind kind = Kind::special;
     char sign = '\0';    // special
-    std::string content; // word without quotes, literal with brackets
+    std::string content; // quotes removed, brackets of a literal kept
     std::size_t begin = 0;
     std::size_t end = 0;
 
@@ -106,7 +106,7 @@ Result<> Tokenizer::skip_comment()
 // An open quoted string ends with the text; line breaks of folding fall out.
 void Tokenizer::quoted(Token& token)
 {
-    token.kind = Token::Kind::word;
+    token.kind = Token::Kind::quoted;
     for (++position_; position_ < text_.size(); ++position_) {
         char c = text_[position_];
         if (c == '"') {
@@ -138,52 +138,64 @@ using Tokens = std::vector<Token>;
 
 // One addr-spec read from tokens [from, next).
 struct Spec {
-    std::string address;
+    std::string local;
+    std::string domain;
     std::size_t next = 0;
     bool has_domain = false;
+
+    std::string address() const { return has_domain ? local + '@' + domain : local; }
 };
 
-// Words between dots, '@', domain.  Two words side by side belong to different
-// addresses: "a@b c@d" is a list whose comma was forgotten.
+// Appends words between dots and gives the place behind them.  Two words side by
+// side belong to different addresses: "a@b c@d" is a list whose comma was forgotten.
+std::size_t take_words(const Tokens& tokens, std::size_t i, bool may_be_quoted, std::string& out)
+{
+    for (bool after_word = false; i < tokens.size(); ++i) {
+        const Token& token = tokens[i];
+        const bool word =
+            token.kind == Token::Kind::word || (may_be_quoted && token.kind == Token::Kind::quoted);
+        if (!token.is('.') && (!word || after_word))
+            break;
+        after_word = word;
+        out += word ? token.content : ".";
+    }
+    return i;
+}
+
 Spec read_spec(const Tokens& tokens, std::size_t from)
 {
-    const auto word_or_dot = [&](std::size_t i, bool after_word) {
-        return i < tokens.size() &&
-               (tokens[i].is('.') || (tokens[i].kind == Token::Kind::word && !after_word));
-    };
     Spec spec;
-    std::size_t i = from;
-    const auto take_words = [&] {
-        for (bool after_word = false; word_or_dot(i, after_word); ++i) {
-            after_word = !tokens[i].is('.');
-            if (after_word)
-                spec.address += tokens[i].content;
-            else
-                spec.address += '.';
-        }
-    };
-    take_words();
-    if (i > from && i < tokens.size() && tokens[i].is('@')) {
-        const std::size_t domain = ++i;
-        spec.address += '@';
-        if (i < tokens.size() && tokens[i].kind == Token::Kind::literal)
-            spec.address += tokens[i++].content;
-        else
-            take_words();
-        spec.has_domain = i > domain;
-        if (!spec.has_domain)
-            i = from;
+    spec.next = take_words(tokens, from, true, spec.local);
+    if (spec.next == from || spec.next == tokens.size() || !tokens[spec.next].is('@'))
+        return spec;
+    const std::size_t domain = spec.next + 1;
+    if (domain < tokens.size() && tokens[domain].kind == Token::Kind::literal) {
+        spec.domain = tokens[domain].content;
+        spec.next = domain + 1;
+    } else {
+        spec.next = take_words(tokens, domain, false, spec.domain);
     }
-    spec.next = i;
+    spec.has_domain = spec.next > domain;
+    if (!spec.has_domain)
+        spec.next = from;
     return spec;
 }
 
-bool is_usable(const std::string& address)
+// Whether the internal form means this address and no other: an '@' that was
+// quoted needs a domain behind it, and a literal may hold none.
+bool is_usable(const Spec& spec)
 {
-    const auto parts = split_address(address);
     const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-    return !parts.local.empty() && parts.local.size() <= local_part_limit &&
-           parts.domain.size() <= domain_limit && std::ranges::none_of(address, control);
+    const auto in_literal = [](char c) {
+        return is_alpha(c) || is_digit(c) || c == ':' || c == '.' || c == '-';
+    };
+    const std::string_view domain = spec.domain;
+    if (domain.starts_with('[') &&
+        (!is_domain_literal(domain) || !std::ranges::all_of(domain.substr(1, domain.size() - 2), in_literal)))
+        return false;
+    return !spec.local.empty() && spec.local.size() <= local_part_limit && domain.size() <= domain_limit &&
+           (spec.has_domain || spec.local.find('@') == std::string::npos) &&
+           std::ranges::none_of(spec.local, control) && std::ranges::none_of(domain, control);
 }
 
 class ListParser
@@ -201,7 +213,8 @@ private:
     Result<> inside(Token token);
     Result<> end_of_element();
     Result<> end_of_brackets();
-    Result<> add(std::string address, std::size_t begin, std::size_t end);
+    Result<> add(const Spec& spec, std::size_t begin, std::size_t end);
+    Result<> append(std::string address, std::size_t begin, std::size_t end);
 
     Tokenizer tokenizer_;
     const AddressListLimits& limits_;
@@ -266,7 +279,7 @@ Result<> ListParser::end_of_brackets()
     had_brackets_ = true;
     const Tokens tokens = std::exchange(tokens_, {});
     if (tokens.empty())
-        return add({}, bracket_begin_, bracket_begin_);
+        return append({}, bracket_begin_, bracket_begin_);
 
     std::size_t first = 0;
     if (tokens.front().is('@')) {
@@ -277,12 +290,12 @@ Result<> ListParser::end_of_brackets()
         }
         first = static_cast<std::size_t>(colon - tokens.begin()) + 1;
     }
-    Spec spec = read_spec(tokens, first);
+    const Spec spec = read_spec(tokens, first);
     if (spec.next == first || spec.next != tokens.size()) {
         ++list_.malformed;
         return {};
     }
-    return add(std::move(spec.address), tokens.front().begin, tokens.back().end);
+    return add(spec, tokens.front().begin, tokens.back().end);
 }
 
 Result<> ListParser::end_of_element()
@@ -291,33 +304,38 @@ Result<> ListParser::end_of_element()
     if (std::exchange(had_brackets_, false) || tokens.empty())
         return {};
 
-    std::vector<ListedAddress> found;
+    std::vector<Spec> found;
     bool all_have_domains = true;
-    for (std::size_t i = 0; i < tokens.size();) {
-        Spec spec = read_spec(tokens, i);
-        if (spec.next == i) {
+    for (std::size_t i = 0; i < tokens.size(); i = found.back().next) {
+        found.push_back(read_spec(tokens, i));
+        if (found.back().next == i) {
             ++list_.malformed;
             return {};
         }
-        all_have_domains = all_have_domains && spec.has_domain;
-        found.emplace_back(std::move(spec.address), tokens[i].begin, tokens[spec.next - 1].end);
-        i = spec.next;
+        all_have_domains = all_have_domains && found.back().has_domain;
     }
     if (found.size() > 1 && !all_have_domains) { // a display name without an address
         ++list_.malformed;
         return {};
     }
-    for (ListedAddress& entry : found)
-        TRY_VOID(add(std::move(entry.address), entry.begin, entry.end));
+    std::size_t first = 0;
+    for (const Spec& spec : found) {
+        TRY_VOID(add(spec, tokens[first].begin, tokens[spec.next - 1].end));
+        first = spec.next;
+    }
     return {};
 }
 
-Result<> ListParser::add(std::string address, std::size_t begin, std::size_t end)
+Result<> ListParser::add(const Spec& spec, std::size_t begin, std::size_t end)
 {
-    if (!address.empty() && !is_usable(address)) {
-        ++list_.malformed;
-        return {};
-    }
+    if (is_usable(spec))
+        return append(spec.address(), begin, end);
+    ++list_.malformed;
+    return {};
+}
+
+Result<> ListParser::append(std::string address, std::size_t begin, std::size_t end)
+{
     if (list_.addresses.size() >= limits_.addresses)
         return Error{Fault::limit, "too many addresses in one header"};
     list_.addresses.emplace_back(std::move(address), begin, end);

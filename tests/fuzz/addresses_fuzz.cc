@@ -46,7 +46,7 @@ static void check_list(std::string_view text)
             continue;
         const std::string spec = '<' + external_form(entry.address) + '>';
         const auto again = parse_address_list(spec);
-        require(again && again->addresses.size() == 1);
+        require(again && again->addresses.size() == 1 && again->addresses[0].address == entry.address);
     }
 }
 

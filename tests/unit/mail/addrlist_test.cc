@@ -64,9 +64,9 @@ TEST(AddressList, FindsAddressesAndTheirPlaces)
 
 TEST(AddressList, PassesOverWhatIsNoAddress)
 {
-    const std::vector<std::string> rows = {"Joe User, a@b", "a@b@c, a@b", "X <a b>, a@b",
-                                           "@x, a@b",       "a@, a@b",    "<@r>, a@b",
-                                           "\\, a@b",       "a > b, a@b", "X <\x01@b>, a@b"};
+    const std::vector<std::string> rows = {
+        "Joe User, a@b", "a@b@c, a@b",   "X <a b>, a@b", "@x, a@b",      "a@, a@b",    "<@r>, a@b",
+        "\\, a@b",       "\"x@y\", a@b", "x@\"y\", a@b", "x@[y@z], a@b", "a > b, a@b", "X <\x01@b>, a@b"};
     for (const auto& text : rows) {
         const auto list = parse_address_list(text);
         ASSERT_TRUE(list) << text;
