@@ -1,11 +1,14 @@
 #include "spool/new_file.h"
 
 #include "spool/lock.h"
-#include "spool/moves.h"
+#include "spool/recipient_log.h"
 #include "spool/scan.h"
 #include "spool/store.h"
 #include "support.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <set>
 #include <thread>
 
@@ -86,6 +89,50 @@ TEST_F(NewFile, MissingQueueIsAnErrorThatNamesIt)
     const auto file = NewQueueFile::create(spool_, Queue::incoming);
     ASSERT_FALSE(file);
     EXPECT_NE(file.error().context.find("incoming/"), std::string::npos);
+}
+
+// Stands in for a full disk: the kernel refuses to let files grow.
+class FileSizeLimit
+{
+public:
+    explicit FileSizeLimit(rlim_t bytes)
+    {
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit limit{bytes, before_.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
+TEST_F(NewFile, FailedWriteLeavesNoFileAndTellsTheErrno)
+{
+    DirectoryStore store(spool_);
+    const FileSizeLimit limit(1000);
+    const std::string bytes(5000, 'x');
+    const std::string_view pieces[] = {bytes};
+    const auto id = store.put(Queue::incoming, pieces);
+    ASSERT_FALSE(id);
+    EXPECT_EQ(id.error().fault, Fault::io);
+    EXPECT_EQ(id.error().number, EFBIG);
+    EXPECT_EQ(files_in(Queue::incoming), 0u);
+}
+
+TEST_F(NewFile, FailedLogAppendIsCutOffAgain)
+{
+    RecipientLogEntry entry;
+    entry.recipient = "a@b";
+    entry.reason = "short";
+    const QueueId id = id_of("25346A76AFF");
+    ASSERT_TRUE(append_recipient_log(spool_, Queue::bounce, id, {&entry, 1}));
+    const std::string before = bytes_of(path("bounce/25346A76AFF"));
+    const FileSizeLimit limit(1000);
+    entry.reason = std::string(5000, 'x');
+    EXPECT_FALSE(append_recipient_log(spool_, Queue::bounce, id, {&entry, 1}));
+    EXPECT_EQ(bytes_of(path("bounce/25346A76AFF")), before);
 }
 
 TEST_F(NewFile, ManyThreadsGetDifferentIds)
