@@ -34,7 +34,7 @@ enum class ListKind {
 struct ListOptions {
     ListKind kind = ListKind::strings;
     bool parent_matches_subdomains = false; // "example.com" covers x.example.com; ".example.com" always does
-    std::string parameter;                  // for messages
+    std::string parameter{};                // for messages
 };
 
 class MatchList

@@ -1,0 +1,140 @@
+// Tables made of other tables or values: unionmap, pipemap, randmap, and proxy, which opens
+// directly what it names.
+#include "base/text.h"
+#include "config/values.h"
+#include "table/types.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+// The elements of "{a, b, ...}".
+Result<std::vector<std::string>> elements_of(std::string_view type, std::string_view name)
+{
+    if (!name.starts_with('{') || !name.ends_with('}'))
+        return Error{Fault::config, fmt::format("{0}:{1}: want \"{0}:{{...}}\"", type, printable(name))};
+    std::vector<std::string> elements = parse_list(without_braces(name));
+    if (elements.empty())
+        return Error{Fault::config, fmt::format("{}:{}: nothing between the braces", type, printable(name))};
+    return elements;
+}
+
+class CompoundTable : public Table
+{
+public:
+    explicit CompoundTable(std::vector<std::unique_ptr<Table>> tables) : tables_(std::move(tables)) {}
+
+    // The whole key must be asked for as soon as one part wants it so.
+    bool has_fixed_keys() const override
+    {
+        return std::ranges::all_of(tables_, [](const auto& table) { return table->has_fixed_keys(); });
+    }
+    bool is_stale() const override
+    {
+        return std::ranges::any_of(tables_, [](const auto& table) { return table->is_stale(); });
+    }
+
+protected:
+    const std::vector<std::unique_ptr<Table>>& tables() const { return tables_; }
+
+private:
+    std::vector<std::unique_ptr<Table>> tables_;
+};
+
+// All answers, joined with commas.
+class UnionTable final : public CompoundTable
+{
+public:
+    using CompoundTable::CompoundTable;
+    Lookup find(std::string_view key) override
+    {
+        std::vector<std::string> values;
+        for (const auto& table : tables()) {
+            Lookup answer = table->find(key);
+            if (answer.is_broken())
+                return answer;
+            if (answer.is_found())
+                values.push_back(answer.value());
+        }
+        return values.empty() ? Lookup::absent() : Lookup::found(fmt::format("{}", fmt::join(values, ",")));
+    }
+};
+
+// Each answer is the next table's key.
+class PipeTable final : public CompoundTable
+{
+public:
+    using CompoundTable::CompoundTable;
+    Lookup find(std::string_view key) override
+    {
+        Lookup answer = Lookup::found(std::string(key));
+        for (const auto& table : tables()) {
+            answer = table->find(answer.value());
+            if (!answer.is_found())
+                return answer;
+        }
+        return answer;
+    }
+};
+
+class RandomTable final : public Table
+{
+public:
+    explicit RandomTable(std::vector<std::string> values) : values_(std::move(values)) {}
+    Lookup find(std::string_view) override
+    {
+        std::uniform_int_distribution<std::size_t> pick(0, values_.size() - 1);
+        return Lookup::found(values_[pick(random_)]);
+    }
+
+private:
+    std::vector<std::string> values_;
+    std::minstd_rand random_{std::random_device{}()};
+};
+
+template <typename T>
+Result<std::unique_ptr<Table>> open_compound(std::string_view type, std::string_view name,
+                                             const TableOptions& options)
+{
+    TRY(const std::vector<std::string> elements, elements_of(type, name));
+    std::vector<std::unique_ptr<Table>> tables;
+    for (const std::string& element : elements) {
+        TRY(std::unique_ptr<Table> table, open_table(element, options));
+        tables.push_back(std::move(table));
+    }
+    return std::unique_ptr<Table>(std::make_unique<T>(std::move(tables)));
+}
+
+} // namespace
+
+Result<std::unique_ptr<Table>> open_unionmap(std::string_view name, const TableOptions& options)
+{
+    return open_compound<UnionTable>("unionmap", name, options);
+}
+
+Result<std::unique_ptr<Table>> open_pipemap(std::string_view name, const TableOptions& options)
+{
+    return open_compound<PipeTable>("pipemap", name, options);
+}
+
+Result<std::unique_ptr<Table>> open_randmap(std::string_view name, const TableOptions&)
+{
+    TRY(std::vector<std::string> elements, elements_of("randmap", name));
+    for (std::string& element : elements)
+        element = std::string(without_braces(element));
+    return std::unique_ptr<Table>(std::make_unique<RandomTable>(std::move(elements)));
+}
+
+Result<std::unique_ptr<Table>> open_proxy(std::string_view name, const TableOptions& options)
+{
+    return open_table(name, options);
+}
+
+} // namespace bulkhead

@@ -1,0 +1,189 @@
+#include "table/domain_list.h"
+
+#include "base/text.h"
+#include "config/logical_lines.h"
+#include "config/values.h"
+#include "os/files.h"
+#include "table/file_watch.h"
+#include "table/network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <ranges>
+#include <utility>
+
+namespace bulkhead
+{
+
+// One of: a table, a network, a literal.
+struct MatchList::Element {
+    bool negated = false;
+    std::unique_ptr<Table> table;
+    std::optional<IpNetwork> network;
+    std::string literal;
+    FileWatch watch; // of the file that the element came from
+
+    ListMatch match(std::string_view name, const ListOptions& options) const;
+    ListMatch ask_table(std::string_view name, const ListOptions& options) const;
+};
+
+MatchList::MatchList() = default;
+MatchList::MatchList(MatchList&&) noexcept = default;
+MatchList& MatchList::operator=(MatchList&&) noexcept = default;
+MatchList::~MatchList() = default;
+
+namespace
+{
+
+// "type:name", as opposed to an IPv6 address or a plain word.
+bool is_table(std::string_view element)
+{
+    const auto colon = element.find(':');
+    return colon != element.npos && colon > 0 && element.front() != '[' &&
+           element.substr(0, colon).find_first_of("./") == element.npos;
+}
+
+constexpr int file_nesting_limit = 5;
+
+} // namespace
+
+Result<MatchList> MatchList::open(std::string_view list, const ListOptions& options)
+{
+    struct Pending {
+        std::string element;
+        int depth;
+    };
+    MatchList result;
+    result.options_ = options;
+    const auto refuse = [&](std::string_view reason) {
+        return Error{Fault::config, options.parameter.empty()
+                                        ? std::string(reason)
+                                        : fmt::format("{}: {}", options.parameter, reason)};
+    };
+
+    // Files put their lines in their own place, so the list is worked off from its end.
+    std::vector<Pending> pending;
+    for (std::string& element : parse_list(list))
+        pending.push_back({std::move(element), 0});
+    std::ranges::reverse(pending);
+    bool next_negated = false;
+    while (!pending.empty()) {
+        const Pending item = std::move(pending.back());
+        pending.pop_back();
+        std::string_view text = item.element;
+        Element element;
+        element.negated = std::exchange(next_negated, false);
+        while (text.starts_with('!')) {
+            element.negated = !element.negated;
+            text.remove_prefix(1);
+        }
+        if (text.empty()) { // "! element"
+            next_negated = element.negated;
+            continue;
+        }
+        if (text.starts_with('/')) {
+            if (item.depth >= file_nesting_limit)
+                return refuse(
+                    fmt::format("{}: files are nested more than {} deep", text, file_nesting_limit));
+            const std::string path(text);
+            auto content = read_file(path);
+            if (!content)
+                return refuse(content.error().context);
+            std::vector<std::string> inner;
+            LogicalLines lines(*content);
+            while (lines.next())
+                for (std::string& word : parse_list(lines.text()))
+                    inner.push_back(element.negated ? "!" + word : std::move(word));
+            for (std::string& word : inner | std::views::reverse)
+                pending.push_back({std::move(word), item.depth + 1});
+            // A marker without pattern keeps an eye on the file itself.
+            if (auto watch = FileWatch::open(path)) {
+                element.watch = *std::move(watch);
+                result.elements_.push_back(std::move(element));
+            }
+            continue;
+        }
+        if (options.kind == ListKind::addresses) {
+            if (auto network = IpNetwork::parse(text))
+                element.network = *network;
+            else if (!is_table(text))
+                return refuse(network.error().context);
+        }
+        if (!element.network && is_table(text)) {
+            auto table = open_table(text);
+            if (!table)
+                return refuse(fmt::format("{}: {}", text, table.error().context));
+            element.table = *std::move(table);
+        } else if (!element.network) {
+            element.literal = lower(text);
+        }
+        result.elements_.push_back(std::move(element));
+    }
+    return result;
+}
+
+// The name itself, and for domains what covers its parents.
+ListMatch MatchList::Element::ask_table(std::string_view name, const ListOptions& options) const
+{
+    std::vector<std::string> keys{std::string(name)};
+    if (options.kind == ListKind::domains && table->has_fixed_keys())
+        for (auto dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1))
+            keys.emplace_back(name.substr(options.parent_matches_subdomains ? dot + 1 : dot));
+    for (const std::string& key : keys) {
+        const Lookup answer = table->find(key);
+        if (answer.is_broken())
+            return {Membership::broken, answer.reason()};
+        if (answer.is_found())
+            return {Membership::yes, {}};
+    }
+    return {};
+}
+
+ListMatch MatchList::Element::match(std::string_view name, const ListOptions& options) const
+{
+    if (table)
+        return ask_table(name, options);
+    bool matches = false;
+    if (network) {
+        const auto address = IpAddress::parse(name);
+        matches = address && network->contains(*address);
+    } else if (!literal.empty()) {
+        matches = literal == name;
+        if (!matches && options.kind == ListKind::domains && name.ends_with(literal) &&
+            name.size() > literal.size())
+            matches = literal.front() == '.' ||
+                      (options.parent_matches_subdomains && name[name.size() - literal.size() - 1] == '.');
+    }
+    return {matches ? Membership::yes : Membership::no, {}};
+}
+
+ListMatch MatchList::match(std::string_view name) const
+{
+    const std::string folded = lower(name);
+    for (const Element& element : elements_) {
+        ListMatch answer = element.match(folded, options_);
+        if (answer.is_broken())
+            return {Membership::broken, options_.parameter.empty()
+                                            ? answer.reason
+                                            : fmt::format("{}: {}", options_.parameter, answer.reason)};
+        if (answer)
+            return {element.negated ? Membership::no : Membership::yes, {}};
+    }
+    return {};
+}
+
+bool MatchList::empty() const
+{
+    return std::ranges::none_of(elements_,
+                                [](const Element& e) { return e.table || e.network || !e.literal.empty(); });
+}
+
+bool MatchList::is_stale() const
+{
+    return std::ranges::any_of(
+        elements_, [](const Element& e) { return e.watch.changed() || (e.table && e.table->is_stale()); });
+}
+
+} // namespace bulkhead

@@ -1,0 +1,346 @@
+#include "table/lmdb_table.h"
+
+#include "base/text.h"
+#include "base/unique_fd.h"
+#include "table/file_watch.h"
+#include "table/types.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <lmdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <utility>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+Error lmdb_error(std::string_view what, int status)
+{
+    return {Fault::io, fmt::format("{}: {}", what, mdb_strerror(status)), status > 0 ? status : 0};
+}
+
+MDB_val value_from(std::string_view bytes)
+{
+    return {bytes.size(), const_cast<char*>(bytes.data())};
+}
+
+std::string_view view_of(const MDB_val& value)
+{
+    return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
+std::string_view without_nul(std::string_view bytes)
+{
+    if (bytes.ends_with('\0'))
+        bytes.remove_suffix(1);
+    return bytes;
+}
+
+// A read transaction for the length of one call.
+class ReadTransaction
+{
+public:
+    explicit ReadTransaction(MDB_env* env) : status_(mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn_)) {}
+    ReadTransaction(const ReadTransaction&) = delete;
+    ~ReadTransaction()
+    {
+        if (status_ == 0)
+            mdb_txn_abort(txn_);
+    }
+    int status() const { return status_; }
+    MDB_txn* get() const { return txn_; }
+
+private:
+    MDB_txn* txn_ = nullptr;
+    int status_;
+};
+
+// "." for a bare name.
+std::string folder_of(const std::string& path)
+{
+    const auto slash = path.rfind('/');
+    return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+} // namespace
+
+std::string lmdb_path(std::string_view table_name)
+{
+    return std::string(table_name) + ".lmdb";
+}
+
+Result<LmdbReader> LmdbReader::open(const std::string& path)
+{
+    LmdbReader reader;
+    if (const int status = mdb_env_create(&reader.env_); status != 0)
+        return lmdb_error("open database " + path, status);
+    // No lock file: writers replace the file, and readers may have no right to write a lock.
+    constexpr unsigned flags = MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS;
+    if (const int status = mdb_env_open(reader.env_, path.c_str(), flags, 0); status != 0)
+        return lmdb_error("open database " + path, status);
+    const ReadTransaction transaction(reader.env_);
+    if (transaction.status() != 0)
+        return lmdb_error("open database " + path, transaction.status());
+    if (const int status = mdb_dbi_open(transaction.get(), nullptr, 0, &reader.dbi_); status != 0)
+        return lmdb_error("open database " + path, status);
+    return reader;
+}
+
+LmdbReader::LmdbReader(LmdbReader&& other) noexcept
+    : env_(std::exchange(other.env_, nullptr)), dbi_(other.dbi_)
+{
+}
+
+LmdbReader& LmdbReader::operator=(LmdbReader&& other) noexcept
+{
+    std::swap(env_, other.env_);
+    std::swap(dbi_, other.dbi_);
+    return *this;
+}
+
+LmdbReader::~LmdbReader()
+{
+    if (env_ != nullptr)
+        mdb_env_close(env_);
+}
+
+Lookup LmdbReader::find(std::string_view key, NulEnding ending) const
+{
+    if (key.empty() || key.size() >= LmdbWriter::key_limit)
+        return Lookup::absent();
+    const ReadTransaction transaction(env_);
+    if (transaction.status() != 0)
+        return Lookup::broken(mdb_strerror(transaction.status()));
+    const std::string with_nul = std::string(key) + '\0';
+    for (const bool nul : {false, true}) {
+        if ((nul && ending == NulEnding::without) || (!nul && ending == NulEnding::with))
+            continue;
+        MDB_val wanted = value_from(nul ? std::string_view(with_nul) : key);
+        MDB_val value{};
+        const int status = mdb_get(transaction.get(), dbi_, &wanted, &value);
+        if (status == 0 && value.mv_size > value_limit)
+            return Lookup::broken("value is too long");
+        if (status == 0)
+            return Lookup::found(std::string(without_nul(view_of(value))));
+        if (status != MDB_NOTFOUND)
+            return Lookup::broken(mdb_strerror(status));
+    }
+    return Lookup::absent();
+}
+
+Result<>
+LmdbReader::for_each(const std::function<Result<>(std::string_view key, std::string_view value)>& visit) const
+{
+    const ReadTransaction transaction(env_);
+    MDB_cursor* cursor = nullptr;
+    int status = transaction.status();
+    if (status == 0)
+        status = mdb_cursor_open(transaction.get(), dbi_, &cursor);
+    if (status != 0)
+        return lmdb_error("read database", status);
+    const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> owner(cursor, &mdb_cursor_close);
+    MDB_val key{};
+    MDB_val value{};
+    for (status = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); status == 0;
+         status = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))
+        TRY_VOID(visit(view_of(key), view_of(value)));
+    if (status != MDB_NOTFOUND)
+        return lmdb_error("read database", status);
+    return {};
+}
+
+// ---- writing
+
+Result<LmdbWriter> LmdbWriter::create(const std::string& path, const std::string& like, bool keep_old)
+{
+    struct stat source{};
+    if (::stat(like.c_str(), &source) != 0)
+        return system_error("open " + like);
+
+    LmdbWriter writer;
+    writer.path_ = path;
+    std::string name = folder_of(path) + "/.postmap.XXXXXX";
+    UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));
+    if (!fd)
+        return system_error("create database " + path);
+    writer.temporary_ = std::move(name);
+    // Owner before mode: nobody must read it with the wrong owner.  Root only; others cannot and need not.
+    if (::geteuid() == 0 && ::fchown(fd.get(), source.st_uid, source.st_gid) != 0)
+        return system_error("chown " + path);
+    if (::fchmod(fd.get(), source.st_mode & 0666) != 0)
+        return system_error("chmod " + path);
+
+    if (const int status = mdb_env_create(&writer.env_); status != 0)
+        return lmdb_error("create database " + path, status);
+    constexpr std::size_t first_map_size = 16 << 20;
+    mdb_env_set_mapsize(writer.env_, first_map_size);
+    // commit() syncs once; nobody else sees the file before.
+    constexpr unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC | MDB_NOTLS;
+    if (const int status = mdb_env_open(writer.env_, writer.temporary_.c_str(), flags, 0600); status != 0)
+        return lmdb_error("create database " + path, status);
+    TRY_VOID(writer.begin());
+
+    struct stat present{};
+    if (keep_old && ::stat(path.c_str(), &present) == 0) {
+        TRY(const LmdbReader old, LmdbReader::open(path));
+        TRY_VOID(old.for_each([&](std::string_view key, std::string_view value) {
+            return writer.put(key, value, NulEnding::without, Duplicate::replace);
+        }));
+    }
+    return writer;
+}
+
+LmdbWriter::LmdbWriter(LmdbWriter&& other) noexcept
+    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})),
+      env_(std::exchange(other.env_, nullptr)), txn_(std::exchange(other.txn_, nullptr)), dbi_(other.dbi_)
+{
+}
+
+LmdbWriter::~LmdbWriter()
+{
+    if (txn_ != nullptr)
+        mdb_txn_abort(txn_);
+    if (env_ != nullptr)
+        mdb_env_close(env_);
+    if (!temporary_.empty())
+        ::unlink(temporary_.c_str());
+}
+
+Result<> LmdbWriter::begin()
+{
+    int status = mdb_txn_begin(env_, nullptr, 0, &txn_);
+    if (status != 0) {
+        txn_ = nullptr;
+        return lmdb_error("write database " + path_, status);
+    }
+    status = mdb_dbi_open(txn_, nullptr, 0, &dbi_);
+    return status == 0 ? Result<>() : lmdb_error("write database " + path_, status);
+}
+
+// Keeps what has been written so far and doubles the room.
+Result<> LmdbWriter::grow()
+{
+    constexpr std::size_t largest_map_size = std::size_t{1} << 40;
+    MDB_envinfo info{};
+    mdb_env_info(env_, &info);
+    if (info.me_mapsize >= largest_map_size)
+        return Error{Fault::limit, fmt::format("write database {}: too large", path_)};
+    const int status = mdb_txn_commit(std::exchange(txn_, nullptr));
+    if (status != 0)
+        return lmdb_error("write database " + path_, status);
+    mdb_env_set_mapsize(env_, info.me_mapsize * 2);
+    return begin();
+}
+
+Result<> LmdbWriter::put(std::string_view key, std::string_view value, NulEnding ending, Duplicate duplicate)
+{
+    std::string key_bytes(key);
+    std::string value_bytes(value);
+    if (ending == NulEnding::with) {
+        key_bytes.push_back('\0');
+        value_bytes.push_back('\0');
+    }
+    if (key_bytes.empty() || key_bytes.size() > key_limit)
+        return Error{Fault::limit, fmt::format("write database {}: key is longer than {} bytes: \"{}...\"",
+                                               path_, key_limit, printable(key.substr(0, 40)))};
+    // Room first: a transaction that met a full map cannot go on.
+    MDB_envinfo info{};
+    MDB_stat statistics{};
+    mdb_env_info(env_, &info);
+    mdb_stat(txn_, dbi_, &statistics);
+    const std::size_t used =
+        (statistics.ms_branch_pages + statistics.ms_leaf_pages + statistics.ms_overflow_pages) *
+        static_cast<std::size_t>(statistics.ms_psize);
+    if (used * 2 + value_bytes.size() * 2 + (1 << 20) > info.me_mapsize) {
+        TRY_VOID(grow());
+    }
+
+    MDB_val wanted = value_from(key_bytes);
+    MDB_val stored = value_from(value_bytes);
+    const unsigned flags = duplicate == Duplicate::refuse ? MDB_NOOVERWRITE : 0u;
+    const int status = mdb_put(txn_, dbi_, &wanted, &stored, flags);
+    if (status == MDB_KEYEXIST)
+        return Error{Fault::refused, fmt::format("duplicate entry: \"{}\"", printable(key, true))};
+    return status == 0 ? Result<>() : lmdb_error("write database " + path_, status);
+}
+
+Result<bool> LmdbWriter::remove(std::string_view key)
+{
+    bool removed = false;
+    const std::string with_nul = std::string(key) + '\0';
+    for (const std::string_view form : {key, std::string_view(with_nul)}) {
+        if (form.empty() || form.size() > key_limit)
+            continue;
+        MDB_val wanted = value_from(form);
+        const int status = mdb_del(txn_, dbi_, &wanted, nullptr);
+        if (status != 0 && status != MDB_NOTFOUND)
+            return lmdb_error("write database " + path_, status);
+        removed = removed || status == 0;
+    }
+    return removed;
+}
+
+Result<> LmdbWriter::commit() &&
+{
+    int status = mdb_txn_commit(std::exchange(txn_, nullptr));
+    if (status == 0)
+        status = mdb_env_sync(env_, 1);
+    if (status != 0)
+        return lmdb_error("write database " + path_, status);
+    mdb_env_close(std::exchange(env_, nullptr));
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+        return system_error("rename " + path_);
+    temporary_.clear();
+    return {};
+}
+
+// ---- the table
+
+namespace
+{
+
+class LmdbTable final : public Table
+{
+public:
+    LmdbTable(LmdbReader reader, FileWatch watch, bool fold)
+        : reader_(std::move(reader)), watch_(std::move(watch)), fold_(fold)
+    {
+    }
+
+    Lookup find(std::string_view key) override
+    {
+        Lookup answer = fold_ ? reader_.find(lower(key)) : reader_.find(key);
+        if (answer.is_broken())
+            return Lookup::broken(fmt::format("{}: {}", spec(), answer.reason()));
+        return answer;
+    }
+    bool is_stale() const override { return watch_.changed(); }
+
+private:
+    LmdbReader reader_;
+    FileWatch watch_;
+    bool fold_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Table>> open_lmdb(std::string_view name, const TableOptions& options)
+{
+    const std::string path = lmdb_path(name);
+    auto watch = FileWatch::open(path);
+    if (!watch)
+        return Error{watch.error().fault,
+                     fmt::format("{}; make it with postmap or postalias", watch.error().context),
+                     watch.error().number};
+    TRY(LmdbReader reader, LmdbReader::open(path));
+    return std::unique_ptr<Table>(
+        std::make_unique<LmdbTable>(std::move(reader), *std::move(watch), options.fold_fixed_keys));
+}
+
+} // namespace bulkhead

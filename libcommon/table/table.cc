@@ -1,0 +1,118 @@
+#include "table/table.h"
+
+#include "base/text.h"
+#include "config/values.h"
+#include "table/types.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+struct Type {
+    std::string_view name;
+    TableOpener open;
+};
+
+// Berkeley DB is gone from the distributions: hash and btree are LMDB files too.
+constexpr std::array<Type, 16> types{{
+    {"btree", open_lmdb},
+    {"cidr", open_cidr},
+    {"environ", open_environ},
+    {"fail", open_fail},
+    {"hash", open_lmdb},
+    {"inline", open_inline},
+    {"lmdb", open_lmdb},
+    {"pcre", open_pcre},
+    {"pipemap", open_pipemap},
+    {"proxy", open_proxy},
+    {"randmap", open_randmap},
+    {"regexp", open_regexp},
+    {"static", open_static},
+    {"texthash", open_texthash},
+    {"unionmap", open_unionmap},
+    {"unix", open_unix},
+}};
+
+// Tables inside tables ("proxy:unionmap:{...}") may nest this deep.
+constexpr int nesting_limit = 10;
+int nesting = 0;
+
+struct NestingGuard {
+    NestingGuard() { ++nesting; }
+    ~NestingGuard() { --nesting; }
+};
+
+} // namespace
+
+std::pair<std::string_view, std::string_view> split_table_spec(std::string_view spec,
+                                                               std::string_view default_type)
+{
+    spec = without_braces(spec);
+    const auto colon = spec.find(':');
+    if (colon == spec.npos || colon == 0 || spec.front() == '/')
+        return {default_type, spec};
+    return {spec.substr(0, colon), spec.substr(colon + 1)};
+}
+
+Result<std::unique_ptr<Table>> open_table(std::string_view spec, const TableOptions& options)
+{
+    const auto [type, name] = split_table_spec(spec, options.default_type);
+    const auto it = std::ranges::find(types, type, &Type::name);
+    if (it == types.end())
+        return Error{Fault::config, fmt::format("unsupported dictionary type: {}", printable(type))};
+    if (name.empty() && type != "environ" && type != "static" && type != "fail")
+        return Error{Fault::config, fmt::format("{}: missing table name", printable(spec))};
+    const NestingGuard guard;
+    if (nesting > nesting_limit)
+        return Error{Fault::limit, fmt::format("tables are nested more than {} deep", nesting_limit)};
+    TRY(std::unique_ptr<Table> table, it->open(name, options));
+    table->set_spec(fmt::format("{}:{}", type, name));
+    return table;
+}
+
+std::vector<std::string_view> table_types()
+{
+    std::vector<std::string_view> names;
+    for (const Type& type : types)
+        names.push_back(type.name);
+    return names;
+}
+
+Result<TableList> TableList::open(std::string_view list, const TableOptions& options)
+{
+    TableList tables;
+    for (const std::string& element : parse_list(list)) {
+        const auto type = split_table_spec(element, options.default_type).first;
+        if (type == "nis" || type == "nisplus")
+            continue;
+        TRY(std::unique_ptr<Table> table, open_table(element, options));
+        tables.tables_.push_back(std::move(table));
+    }
+    return tables;
+}
+
+Lookup TableList::find(std::string_view key, bool fixed_keys_only)
+{
+    for (const auto& table : tables_) {
+        if (fixed_keys_only && !table->has_fixed_keys())
+            continue;
+        Lookup answer = table->find(key);
+        if (!answer.is_absent())
+            return answer;
+    }
+    return Lookup::absent();
+}
+
+bool TableList::is_stale() const
+{
+    return std::ranges::any_of(tables_, [](const auto& table) { return table->is_stale(); });
+}
+
+} // namespace bulkhead

@@ -1,0 +1,31 @@
+// The text that tables are made from: `key value` lines for postmap and texthash, and
+// `key: value` lines of aliases(5) for postalias.
+#pragma once
+
+#include "base/result.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead
+{
+
+struct SourceEntry {
+    std::string key;
+    std::string value;
+    int line = 0;
+};
+
+struct TextSource {
+    static constexpr std::size_t size_limit = 1 << 30;
+
+    std::vector<SourceEntry> entries;  // in file order, duplicates included
+    std::vector<std::string> warnings; // lines that were skipped, and why: "file, line 3: reason"
+
+    // fold lower-cases the keys.
+    static TextSource parse_map(std::string_view text, std::string_view file, bool fold);
+    static TextSource parse_aliases(std::string_view text, std::string_view file, bool fold);
+};
+
+} // namespace bulkhead

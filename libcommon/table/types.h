@@ -1,0 +1,27 @@
+// The openers of the table types, one per file of this folder; table.cc knows which type has which.
+// `name` is what follows "type:".
+#pragma once
+
+#include "table/table.h"
+
+namespace bulkhead
+{
+
+using TableOpener = Result<std::unique_ptr<Table>> (*)(std::string_view name, const TableOptions& options);
+
+Result<std::unique_ptr<Table>> open_texthash(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_inline(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_static(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_fail(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_environ(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_lmdb(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_regexp(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_pcre(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_cidr(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_unionmap(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_pipemap(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_randmap(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_unix(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_proxy(std::string_view name, const TableOptions& options);
+
+} // namespace bulkhead
