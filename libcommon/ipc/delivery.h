@@ -21,15 +21,6 @@ struct DeliveryRecipient {
     unsigned notify = 0;      // NOTIFY mask, 0: not given
 };
 
-// Bits of DeliveryRequest::trace_flags (queue-format.md section 6).
-namespace trace_flag
-{
-inline constexpr unsigned mta_verify = 256;
-inline constexpr unsigned usr_verify = 512;
-inline constexpr unsigned record = 1024;
-inline constexpr unsigned delay_sent = 8192;
-} // namespace trace_flag
-
 struct DeliveryRequest {
     std::string queue_name; // "active"
     std::string queue_id;
@@ -38,7 +29,7 @@ struct DeliveryRequest {
     std::string encoding; // "7bit", "8bit" or empty
     std::string envelope_id;
     unsigned ret_flags = 0;
-    unsigned trace_flags = 0;
+    unsigned trace_flags = 0;  // trace_flag bits of spool/envelope.h
     unsigned send_options = 0; // spool/size_record.h
     std::int64_t data_offset = 0;
     std::int64_t content_length = 0; // bytes, as logged

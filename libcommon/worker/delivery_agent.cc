@@ -4,6 +4,7 @@
 #include "base/dsn_flags.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "spool/envelope.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
 #include "worker/spool_of.h"
@@ -25,6 +26,20 @@ void Delivery::site_trouble(std::string dsn, std::string reason)
     report_.site_reason = std::move(reason);
 }
 
+// A request that is repeated because the agent died must not deliver twice what the
+// file says was delivered.
+void Delivery::pass_over_done()
+{
+    for (std::size_t i = 0; i < settled_.size(); ++i) {
+        char type = 0;
+        const std::int64_t offset = request_.recipients[i].offset;
+        if (offset < 0 || ::pread(fd(), &type, 1, offset) != 1 || type != static_cast<char>(RecordType::recipient_done))
+            continue;
+        settled_[i] = true;
+        report_.outcomes[i] = DeliveryOutcome::sent;
+    }
+}
+
 Task<> Delivery::settle_rest(DeliveryStatus status)
 {
     for (std::size_t i = 0; i < settled_.size(); ++i)
@@ -34,7 +49,7 @@ Task<> Delivery::settle_rest(DeliveryStatus status)
 
 static bool is_probe(const ipc::DeliveryRequest& request)
 {
-    return request.trace_flags & (ipc::trace_flag::mta_verify | ipc::trace_flag::usr_verify);
+    return request.trace_flags & (trace_flag::probe | trace_flag::verify_only);
 }
 
 Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
@@ -83,7 +98,7 @@ Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t inde
 {
     const ipc::DeliveryRequest& request = delivery.request_;
     const ipc::DeliveryRecipient& recipient = request.recipients[index];
-    const bool record = request.trace_flags & ipc::trace_flag::record;
+    const bool record = request.trace_flags & trace_flag::record;
     const bool sent = status.outcome == DeliveryOutcome::sent;
     if (sent && !is_probe(request) && !record && !(recipient.notify & notify::success))
         co_return true;
@@ -192,7 +207,9 @@ Task<ipc::Message> DeliveryAgent::answer(const ipc::Message& message)
         co_return ipc::failure(file.error().context);
     }
     delivery.file_ = std::move(*file);
-    co_await deliver(delivery);
+    delivery.pass_over_done();
+    if (!delivery.all_settled())
+        co_await deliver(delivery);
     const DeliveryStatus forgotten(DeliveryOutcome::deferred, "4.3.0", "delivery agent gave no answer");
     co_await delivery.settle_rest(forgotten);
     co_return encode(delivery.report_);

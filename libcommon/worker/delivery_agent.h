@@ -59,6 +59,8 @@ public:
 
 private:
     friend class DeliveryAgent;
+    void pass_over_done();
+
     class DeliveryAgent* agent_ = nullptr;
     ipc::DeliveryRequest request_;
     OpenQueueFile file_;

@@ -1,0 +1,179 @@
+// All recipients of a message are settled: notices, then the file's next place.
+// The order survives a crash between any two steps: a notice is durable before its
+// log is removed, and the log before the queue file.
+#include "qmgr.h"
+
+#include "async/offload.h"
+#include "log/log.h"
+#include "mail/address.h"
+#include "spool/marks.h"
+#include "spool/queue_file.h"
+#include "spool/recipient_log.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+constexpr int uncertain_limit = 3;
+constexpr std::size_t refill_batch = 5000;
+} // namespace
+
+bool Qmgr::has_expired(const ActiveMessage& message) const
+{
+    if (message.force_expire)
+        return true;
+    const Seconds lifetime = message.envelope.sender.empty() ? params_.bounce_lifetime() : params_.maximal_lifetime();
+    return WallTime::now().seconds >= message.envelope.create_time + lifetime.count();
+}
+
+void Qmgr::forget(ActiveMessage& message)
+{
+    active_.erase(message.id.text());
+    after_change();
+}
+
+// A message with more recipients than fit into memory goes on with the next batch.
+Task<bool> Qmgr::read_more_recipients(ActiveMessage& message)
+{
+    const auto read = [this, &message]() -> Result<RecipientBatch> {
+        TRY(const OpenQueueFile file, open_queue_file(*spool_, Queue::active, message.id));
+        return read_recipients(file.fd.get(), message.envelope.sizes, message.envelope.next, refill_batch);
+    };
+    auto batch = co_await offload(read);
+    if (!batch) {
+        log::warn(fmt::format("{}: {}", message.id.text(), batch.error().context));
+        message.envelope.next = {};
+        ++message.deferred;
+        co_return false;
+    }
+    message.envelope.next = batch->next;
+    message.envelope.recipients_unread -= std::min(message.envelope.recipients_unread, batch->recipients.size());
+    message.envelope.recipients = std::move(batch->recipients);
+    co_return !message.envelope.recipients.empty();
+}
+
+// Asks for the notice that a log is for; true when it is sent, or not owed.
+Task<bool> Qmgr::send_notice(const ActiveMessage& message, ipc::Notice notice, Queue log)
+{
+    const auto look = [this, &message, log] { return has_recipient_log(*spool_, log, message.id); };
+    const auto exists = co_await offload(look);
+    if (exists && !*exists)
+        co_return true;
+    ipc::BounceFlush flush;
+    flush.notice = notice;
+    flush.queue_name = "active";
+    flush.queue_id = message.id.text();
+    flush.encoding = message.envelope.encoding;
+    flush.sender = message.envelope.sender;
+    flush.envelope_id = message.envelope.envelope_id;
+    flush.ret_flags = message.envelope.ret_flags;
+    flush.send_options = message.envelope.sizes.send_options;
+    ipc::Service& service = log == Queue::bounce ? *bounce_ : log == Queue::defer ? *defer_ : *trace_;
+    const auto sent = co_await request_bounce(service, encode(flush));
+    if (!sent)
+        log::warn(fmt::format("{}: notice not sent: {}", message.id.text(), sent.error().context));
+    co_return static_cast<bool>(sent);
+}
+
+Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
+{
+    ActiveMessage& message = *pointer;
+    if (message.envelope.next && !self->is_draining()) {
+        const bool more = co_await self->read_more_recipients(message);
+        if (more) {
+            co_await self->route(message);
+            co_return;
+        }
+    }
+    bool left = message.deferred > 0 || message.envelope.next;
+    if (message.uncertain) {
+        const int tries = ++self->uncertain_retries_[message.id.text()];
+        if (tries < uncertain_limit) {
+            co_await self->retry_at_once(message);
+            co_return;
+        }
+    }
+    if (message.bounced > 0 || !message.fresh) {
+        const bool sent = co_await self->send_notice(message, ipc::Notice::bounce, Queue::bounce);
+        left |= !sent;
+    }
+    if (message.wants_trace) {
+        const bool sent = co_await self->send_notice(message, ipc::Notice::trace, Queue::trace);
+        left |= !sent;
+    }
+    if (left && self->has_expired(message)) {
+        const bool returned = co_await self->send_notice(message, ipc::Notice::expire, Queue::defer);
+        if (returned) {
+            log::info(fmt::format("{}: from=<{}>, status={}, returned to sender", message.id.text(),
+                                  external_form(message.envelope.sender), message.force_expire ? "force-expired" : "expired"));
+            left = false;
+        }
+    }
+    if (left)
+        co_await self->defer_message(message);
+    else
+        co_await self->remove_message(message);
+}
+
+Task<> Qmgr::remove_message(ActiveMessage& message)
+{
+    const auto remove = [this, &message]() -> Result<> {
+        if (!message.fresh)
+            (void)remove_recipient_log(*spool_, Queue::defer, message.id);
+        return remove_queue_file(*spool_, Queue::active, message.id);
+    };
+    const auto removed = co_await offload(remove);
+    if (removed || removed.error().fault == Fault::not_found)
+        log::info(message.id.text() + ": removed");
+    else
+        log::error(fmt::format("{}: cannot remove queue file: {}", message.id.text(), removed.error().context));
+    uncertain_retries_.erase(message.id.text());
+    forget(message);
+}
+
+// An agent died under this message: read the marks again, at once.
+Task<> Qmgr::retry_at_once(ActiveMessage& message)
+{
+    const auto move = [this, &message] { return move_queue_file(*spool_, Queue::active, Queue::incoming, message.id); };
+    const auto moved = co_await offload(move);
+    if (!moved)
+        log::warn(fmt::format("{}: {}", message.id.text(), moved.error().context));
+    forget(message);
+    request_scans(true, false, false);
+}
+
+Task<> Qmgr::defer_message(ActiveMessage& message)
+{
+    const std::int64_t now = WallTime::now().seconds;
+    if (message.envelope.warn_time > 0 && now >= message.envelope.warn_time) {
+        const bool sent = co_await send_notice(message, ipc::Notice::warn, Queue::defer);
+        if (sent) {
+            const auto clear = [this, &message]() -> Result<> {
+                TRY(const OpenQueueFile file, open_queue_file(*spool_, Queue::active, message.id, Access::read_write));
+                return clear_warn_time(file.fd.get(), message.envelope.warn_offset);
+            };
+            const auto cleared = co_await offload(clear);
+            if (!cleared)
+                log::warn(fmt::format("{}: {}", message.id.text(), cleared.error().context));
+        }
+    }
+    // Exponential by age: as long again as the message has waited so far.
+    const std::int64_t delay = std::clamp(now - message.envelope.create_time, static_cast<std::int64_t>(params_.minimal_backoff().count()),
+                                          static_cast<std::int64_t>(params_.maximal_backoff().count()));
+    const std::int64_t next = now + delay;
+    const auto defer = [this, &message, next] { return defer_queue_file(*spool_, Queue::active, message.id, next); };
+    const auto deferred = co_await offload(defer);
+    if (!deferred)
+        log::error(fmt::format("{}: cannot defer: {}", message.id.text(), deferred.error().context));
+    uncertain_retries_.erase(message.id.text());
+    if (next_due_ == 0 || next < next_due_)
+        next_due_ = next;
+    forget(message);
+}
+
+} // namespace bulkhead

@@ -1,0 +1,96 @@
+#include "intake.h"
+
+#include "spool/lock.h"
+#include "spool/marks.h"
+#include "spool/queue_file.h"
+#include "spool/recipient_log.h"
+#include "spool/scan.h"
+
+namespace bulkhead
+{
+
+static Claim not_claimed(ClaimState state, std::string reason = {})
+{
+    Claim claim;
+    claim.state = state;
+    claim.reason = std::move(reason);
+    return claim;
+}
+
+static Claim move_to_corrupt(const Spool& spool, Queue from, const QueueId& id, std::string reason)
+{
+    const auto moved = move_queue_file(spool, from, Queue::corrupt, id);
+    if (!moved)
+        return not_claimed(ClaimState::failed, moved.error().context);
+    return not_claimed(ClaimState::corrupt, std::move(reason));
+}
+
+// Not complete: either its writer is at work and holds the lock, or it is dead and
+// nobody was ever told that we have this message.
+static Claim leave_or_remove_unfinished(const Spool& spool, Queue from, const QueueId& id, int fd)
+{
+    const auto locked = try_lock(fd, FileLock::exclusive);
+    if (!locked || !*locked)
+        return not_claimed(ClaimState::busy);
+    (void)remove_queue_file(spool, from, id);
+    return not_claimed(ClaimState::gone, "removed an unfinished file whose writer has died");
+}
+
+Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions& options)
+{
+    auto file = open_queue_file(spool, options.from, id, Access::read_write);
+    if (!file)
+        return not_claimed(file.error().fault == Fault::not_found ? ClaimState::gone : ClaimState::failed,
+                           file.error().context);
+    const int fd = file->fd.get();
+    if (file->info.is_marked_corrupt())
+        return move_to_corrupt(spool, options.from, id, "marked as corrupt by a delivery agent");
+    if (!file->info.is_ready())
+        return options.from == Queue::incoming ? leave_or_remove_unfinished(spool, options.from, id, fd)
+                                               : not_claimed(ClaimState::early);
+    if (!options.ignore_time && file->info.modified > options.now + 1)
+        return not_claimed(ClaimState::early);
+    const auto locked = try_lock(fd, FileLock::exclusive);
+    if (!locked)
+        return not_claimed(ClaimState::failed, locked.error().context);
+    if (!*locked)
+        return not_claimed(ClaimState::busy);
+    const auto moved = move_queue_file(spool, options.from, Queue::active, id);
+    if (!moved)
+        return not_claimed(moved.error().fault == Fault::not_found ? ClaimState::gone : ClaimState::failed,
+                           moved.error().context);
+    if (!options.fresh)
+        (void)remove_recipient_log(spool, Queue::defer, id); // the reasons of the last attempt
+
+    Claim claim;
+    auto envelope = read_envelope(fd, {.max_recipients = options.max_recipients});
+    if (!envelope && envelope.error().fault == Fault::malformed)
+        return move_to_corrupt(spool, Queue::active, id, envelope.error().context);
+    if (!envelope)
+        return not_claimed(ClaimState::failed, envelope.error().context);
+    claim.envelope = std::move(*envelope);
+    claim.state = ClaimState::claimed;
+    claim.force_expire = file->info.is_expire_forced();
+    claim.unthrottle = file->info.is_unthrottle_wanted();
+    if (claim.unthrottle)
+        (void)clear_unthrottle(fd);
+    return claim;
+}
+
+Result<std::size_t> recover_active(const Spool& spool)
+{
+    TRY(QueueScan scan, QueueScan::open(spool, Queue::active));
+    std::size_t count = 0;
+    for (;;) {
+        TRY(const auto entry, scan.next());
+        if (!entry)
+            return count;
+        TRY_VOID(set_queue_file_time(spool, entry->path, WallTime::now().seconds));
+        const auto moved = move_queue_file(spool, entry->path, Queue::incoming, entry->id);
+        if (!moved && moved.error().fault != Fault::not_found)
+            return moved.error();
+        ++count;
+    }
+}
+
+} // namespace bulkhead

@@ -1,0 +1,49 @@
+// Queue files into the active queue and out of it: what the queue manager does on
+// disk.  Synchronous, for the thread pool; knows nothing of scheduling.
+#pragma once
+
+#include "spool/envelope.h"
+#include "spool/moves.h"
+#include "spool/paths.h"
+#include "spool/queue_id.h"
+
+#include <cstdint>
+#include <string>
+
+namespace bulkhead
+{
+
+// What became of an attempt to take a file into the active queue.
+enum class ClaimState {
+    claimed,
+    gone,    // removed meanwhile, or a leftover that was removed now
+    busy,    // somebody holds its lock: being written, or still being delivered
+    early,   // its time has not come
+    corrupt, // moved to corrupt/ ("reason" says why)
+    failed,  // the disk: try later
+};
+
+struct Claim {
+    ClaimState state = ClaimState::failed;
+    std::string reason;
+    Envelope envelope;
+    bool force_expire = false;
+    bool unthrottle = false;
+};
+
+struct ClaimOptions {
+    Queue from = Queue::incoming;
+    bool fresh = false;       // cleanup has just told us: no log of an earlier attempt exists
+    bool ignore_time = false; // flush
+    std::size_t max_recipients = 1000;
+    std::int64_t now = 0;
+};
+
+// Takes the lock, moves the file to active/, reads its envelope.  The lock is what
+// keeps a file that is not durable yet, or still being delivered, out of our hands.
+Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions& options);
+
+// After a start: everything in active/ goes back to incoming/, due now.
+Result<std::size_t> recover_active(const Spool& spool);
+
+} // namespace bulkhead

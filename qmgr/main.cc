@@ -1,0 +1,7 @@
+#include "qmgr.h"
+
+int main(int argc, char** argv)
+{
+    bulkhead::Qmgr qmgr;
+    return bulkhead::run_worker(qmgr, argc, argv);
+}

@@ -1,0 +1,398 @@
+// The worker and its intake; delivery.cc and completion.cc have the rest.
+#include "qmgr.h"
+
+#include "async/offload.h"
+#include "base/text.h"
+#include "log/log.h"
+#include "mail/address.h"
+#include "os/jail.h"
+#include "spool/lock.h"
+#include "spool/marks.h"
+#include "spool/recipient_log.h"
+#include "spool/scan.h"
+#include "worker/spool_of.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+constexpr std::size_t claims_at_once = 32;
+constexpr std::size_t scan_slice = 200;
+constexpr std::size_t recipient_batch = 5000;
+constexpr Milliseconds busy_retry{1000};
+constexpr Milliseconds drain_patience{3000};
+constexpr Seconds quiet_time{5}; // without work: leave, the master knows when to start us again
+
+} // namespace
+
+Qmgr::Qmgr()
+    : scheduler_([this](const std::string& transport) { return limits_of(transport); }),
+      scan_timer_([this] { wake(); }), busy_timer_([this] { request_scans(true, false, false); }),
+      event_timer_([this] {
+          scheduler_.tick(WallTime::now().seconds);
+          pump();
+      }),
+      leave_timer_([this] {
+          leave_ = true;
+          activity_changed();
+      })
+{}
+
+Result<> Qmgr::before_jail()
+{
+    const Milliseconds timeout = common().ipc_timeout();
+    resolver_.emplace("private/" + params_.rewrite_service());
+    bounce_.emplace("private/" + params_.bounce_service(), timeout);
+    defer_.emplace("private/" + params_.defer_service(), timeout);
+    trace_.emplace("private/" + params_.trace_service(), timeout);
+    in_flight_limit_ = std::clamp<std::size_t>(raise_descriptor_limit() / 2, 8, 2000);
+    for (const char* suffix : {"_destination_concurrency_positive_feedback", "_destination_concurrency_negative_feedback"}) {
+        const std::string name = std::string("default") + suffix;
+        const auto value = Feedback::parse(config().get(name));
+        if (!value)
+            return Error{Fault::config, fmt::format("{}: {}: {}", config().place(name), name, value.error().context)};
+    }
+    return {};
+}
+
+Result<> Qmgr::after_jail()
+{
+    TRY(Spool spool, open_own_spool(common()));
+    spool_.emplace(std::move(spool));
+    scope_.spawn(start_up, this);
+    return {};
+}
+
+Task<> Qmgr::start_up(Qmgr* self)
+{
+    const auto recover = [self] { return recover_active(*self->spool_); };
+    const auto recovered = co_await offload(recover);
+    if (!recovered)
+        log::error(fmt::format("cannot recover the active queue: {}", recovered.error().context));
+    self->recovered_ = true;
+    self->request_scans(true, true, false);
+    self->scan_timer_.start(self->params_.queue_run_delay());
+}
+
+void Qmgr::wake()
+{
+    request_scans(true, true, false);
+    scan_timer_.start(params_.queue_run_delay());
+}
+
+bool Qmgr::is_idle() const
+{
+    if (is_draining())
+        return leave_ || (in_flight_ == 0 && scope_.size() == 0);
+    return scope_.size() == 0 && active_.empty() && arrivals_.empty();
+}
+
+void Qmgr::drain()
+{
+    // Deliveries that hang must not keep the next queue manager waiting: the agents
+    // finish them and hold the file's lock while they do.
+    leave_timer_.start(drain_patience);
+    scan_timer_.cancel();
+    busy_timer_.cancel();
+    room_.notify_all();
+}
+
+std::int64_t Qmgr::wake_at() const
+{
+    const std::int64_t now = WallTime::now().seconds;
+    if (!active_.empty() || !arrivals_.empty() || overflow_ || busy_timer_.running() || !recovered_)
+        return now;
+    return next_due_ == 0 ? 0 : std::max(next_due_, now + 1);
+}
+
+Seconds Qmgr::idle_time() const { return std::min(common().max_idle(), quiet_time); }
+
+// ---- what others tell us ------------------------------------------------------
+
+Task<ipc::Message> Qmgr::answer(const ipc::Message& request)
+{
+    if (is_draining())
+        co_return ipc::failure("the queue manager is leaving");
+    if (request.kind() == ipc::Kind::queue_arrival) {
+        const auto text = ipc::decode_queue_arrival(request);
+        auto id = text ? QueueId::parse(*text) : Result<QueueId>(text.error());
+        if (!id)
+            co_return ipc::failure(id.error().context);
+        if (arrivals_.size() < static_cast<std::size_t>(params_.active_limit()))
+            arrivals_.push_back(std::move(*id));
+        else
+            overflow_ = true;
+        take_arrivals();
+        co_return ipc::Message(ipc::Kind::ok);
+    }
+    if (request.kind() == ipc::Kind::queue_flush) {
+        auto what = ipc::decode_queue_flush(request);
+        if (!what)
+            co_return ipc::failure(what.error().context);
+        scope_.spawn(flush, this, std::move(*what));
+        co_return ipc::Message(ipc::Kind::ok);
+    }
+    co_return ipc::failure("unknown request");
+}
+
+// W and I: scan incoming.  D: scan deferred.  A: whatever the time stamps say.
+// F: forget which destinations are dead.
+void Qmgr::notified(std::string_view letters)
+{
+    const auto has = [&](char letter) { return letters.find(letter) != std::string_view::npos; };
+    if (has('F'))
+        scheduler_.forget_failures();
+    request_scans(has('W') || has('I'), has('D'), has('A'));
+    scheduler_.tick(WallTime::now().seconds);
+    pump();
+}
+
+Task<> Qmgr::flush(Qmgr* self, ipc::QueueFlush what)
+{
+    self->scheduler_.forget_failures();
+    if (what.queue_id.empty() && what.destination.empty()) {
+        self->request_scans(true, true, true);
+        co_return;
+    }
+    if (!what.queue_id.empty()) {
+        auto id = QueueId::parse(what.queue_id);
+        if (!id || self->active_.contains(what.queue_id))
+            co_return;
+        const ClaimOptions options{.from = Queue::deferred, .ignore_time = true, .now = WallTime::now().seconds};
+        co_await activate(self, std::move(*id), options);
+        co_return;
+    }
+    // One destination: every deferred message with a recipient there.
+    const auto find_matching = [self, &what]() -> Result<std::vector<QueueId>> {
+        std::vector<QueueId> found;
+        TRY(QueueScan scan, QueueScan::open(*self->spool_, Queue::deferred));
+        for (;;) {
+            TRY(auto entry, scan.next());
+            if (!entry)
+                return found;
+            auto file = open_queue_file(*self->spool_, entry->path);
+            if (!file)
+                continue;
+            const auto envelope = read_envelope(file->fd.get(), {.max_recipients = recipient_batch});
+            const auto matches = [&](const Recipient& r) { return equals_ignoring_case(split_address(r.address).domain, what.destination); };
+            if (envelope && std::ranges::any_of(envelope->recipients, matches))
+                found.push_back(std::move(entry->id));
+        }
+    };
+    const auto ids = co_await offload(find_matching);
+    if (!ids)
+        co_return;
+    for (const QueueId& id : *ids) {
+        co_await self->wait_for_room();
+        const ClaimOptions options{.from = Queue::deferred, .ignore_time = true, .now = WallTime::now().seconds};
+        self->scope_.spawn(activate, self, id, options);
+    }
+}
+
+// ---- intake ---------------------------------------------------------------------
+
+bool Qmgr::has_room() const
+{
+    return claiming_.size() < claims_at_once &&
+           active_.size() + claiming_.size() < static_cast<std::size_t>(params_.active_limit()) &&
+           recipients_in_memory_ < static_cast<std::size_t>(params_.recipient_limit());
+}
+
+Task<> Qmgr::wait_for_room()
+{
+    while (!has_room() && !is_draining())
+        co_await room_.wait();
+}
+
+void Qmgr::take_arrivals()
+{
+    while (recovered_ && !is_draining() && !arrivals_.empty() && has_room()) {
+        QueueId id = std::move(arrivals_.front());
+        arrivals_.pop_front();
+        const ClaimOptions options{.from = Queue::incoming, .fresh = true, .now = WallTime::now().seconds};
+        scope_.spawn(activate, this, std::move(id), options);
+    }
+}
+
+void Qmgr::request_scans(bool incoming, bool deferred, bool ignore_time)
+{
+    incoming_wanted_ |= incoming;
+    deferred_wanted_ |= deferred;
+    ignore_time_ |= ignore_time;
+    start_scans();
+}
+
+void Qmgr::start_scans()
+{
+    if (!recovered_ || is_draining())
+        return;
+    const bool ignore_time = ignore_time_;
+    if (incoming_wanted_ && !scanning_incoming_) {
+        incoming_wanted_ = overflow_ = false;
+        scanning_incoming_ = true;
+        scope_.spawn(scan, this, Queue::incoming, ignore_time);
+    }
+    if (deferred_wanted_ && !scanning_deferred_) {
+        deferred_wanted_ = ignore_time_ = false;
+        scanning_deferred_ = true;
+        next_due_ = 0;
+        scope_.spawn(scan, this, Queue::deferred, ignore_time);
+    }
+}
+
+Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
+{
+    auto open_scan = QueueScan::open(*self->spool_, queue);
+    while (open_scan && !self->is_draining()) {
+        QueueScan& files = *open_scan;
+        const auto read_slice = [&files] { return files.slice(scan_slice); };
+        auto slice = co_await offload(read_slice);
+        if (!slice || slice->empty())
+            break;
+        for (QueueEntry& entry : *slice) {
+            const std::int64_t now = WallTime::now().seconds;
+            if (!ignore_time && entry.info.is_ready() && entry.info.modified > now + 1) {
+                if (queue == Queue::deferred && (self->next_due_ == 0 || entry.info.modified < self->next_due_))
+                    self->next_due_ = entry.info.modified;
+                if (queue == Queue::incoming && !self->busy_timer_.running())
+                    self->busy_timer_.start(busy_retry);
+                continue;
+            }
+            co_await self->wait_for_room();
+            if (self->is_draining())
+                break;
+            const ClaimOptions options{.from = queue, .ignore_time = ignore_time, .now = now};
+            self->scope_.spawn(activate, self, std::move(entry.id), options);
+        }
+    }
+    (queue == Queue::incoming ? self->scanning_incoming_ : self->scanning_deferred_) = false;
+    self->start_scans();
+    self->after_change();
+}
+
+Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
+{
+    if (self->active_.contains(id.text()) || !self->claiming_.insert(id.text()).second)
+        co_return;
+    options.max_recipients = recipient_batch;
+    const auto claim_it = [self, &id, &options] { return claim_queue_file(*self->spool_, id, options); };
+    Claim claim = co_await offload(claim_it);
+    self->claiming_.erase(id.text());
+
+    switch (claim.state) {
+    case ClaimState::claimed: {
+        auto owned = std::make_unique<ActiveMessage>();
+        ActiveMessage& message = *owned;
+        message.id = id;
+        message.envelope = std::move(claim.envelope);
+        message.active_since = WallTime::now();
+        message.fresh = options.fresh;
+        message.force_expire = claim.force_expire;
+        if (claim.unthrottle)
+            self->scheduler_.forget_failures();
+        self->active_.emplace(id.text(), std::move(owned));
+        co_await self->route(message);
+        break;
+    }
+    case ClaimState::corrupt:
+        log::warn(fmt::format("{}: message rejected: {}", id.text(), claim.reason));
+        log::warn(fmt::format("saving corrupt file \"{}\" from queue \"active\" to queue \"corrupt\"", id.text()));
+        break;
+    case ClaimState::failed:
+        log::warn(fmt::format("{}: {}", id.text(), claim.reason));
+        [[fallthrough]];
+    case ClaimState::busy:
+        if (!self->busy_timer_.running() && !self->is_draining())
+            self->busy_timer_.start(busy_retry);
+        break;
+    case ClaimState::gone:
+        if (!claim.reason.empty() && log::verbosity() > 0)
+            log::trace(fmt::format("{}: {}", id.text(), claim.reason));
+        break;
+    case ClaimState::early:
+        break;
+    }
+    self->after_change();
+}
+
+// What has ended may have made room, or have been the last thing to do.
+void Qmgr::after_change()
+{
+    room_.notify_one();
+    take_arrivals();
+    if (overflow_ && has_room())
+        request_scans(true, false, false);
+    Loop::current().post([this] { activity_changed(); });
+}
+
+Task<> Qmgr::route(ActiveMessage& message)
+{
+    Envelope& envelope = message.envelope;
+    std::vector<Recipient> recipients = std::exchange(envelope.recipients, {});
+    message.outstanding = recipients.size();
+    recipients_in_memory_ += recipients.size();
+    LogLine line(message.id.text());
+    line.address("from", external_form(envelope.sender))("size", envelope.message_size());
+    line("nrcpt", static_cast<std::int64_t>(recipients.size() + envelope.recipients_unread)).note("queue active");
+    log::info(line.text());
+
+    message.wants_trace = envelope.trace_flags != 0;
+    std::vector<RoutedRecipient> routed;
+    routed.reserve(recipients.size());
+    for (Recipient& recipient : recipients) {
+        message.wants_trace |= (recipient.notify & notify::success) != 0;
+        ipc::DeliveryRecipient wanted{recipient.offset, std::move(recipient.address), std::move(recipient.original),
+                                      std::move(recipient.dsn_original), recipient.notify};
+        RoutedRecipient answer = co_await route_recipient(message, std::move(wanted));
+        routed.push_back(std::move(answer));
+    }
+    if (routed.empty()) { // all were settled before a crash, or a notice is still owed
+        scope_.spawn(complete, this, &message);
+        co_return;
+    }
+    scheduler_.add(message, std::move(routed), WallTime::now().seconds);
+    pump();
+}
+
+Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::DeliveryRecipient recipient)
+{
+    RoutedRecipient routed;
+    routed.recipient = std::move(recipient);
+    const auto resolved = co_await resolver_->resolve(message.envelope.sender, routed.recipient.address);
+    if (!resolved) {
+        log::warn(fmt::format("{}: address resolver failure: {}", message.id.text(), resolved.error().context));
+        routed.transport = retry_transport;
+        routed.nexthop = "4.3.0 address resolver failure";
+        co_return std::move(routed);
+    }
+    routed.transport = resolved->transport;
+    routed.nexthop = resolved->nexthop;
+    routed.recipient.address = resolved->recipient;
+    if (const std::string& filter = message.envelope.content_filter; !filter.empty()) {
+        const auto colon = filter.find(':');
+        routed.transport = filter.substr(0, colon);
+        routed.nexthop = colon == std::string::npos ? "" : filter.substr(colon + 1);
+        if (routed.nexthop.empty())
+            routed.nexthop = common().myhostname();
+    }
+    const std::int64_t now = WallTime::now().seconds;
+    const std::string dead = scheduler_.suspension(routed.transport, routed.nexthop, now);
+    if (!dead.empty())
+        routed.nexthop = suspended_reason(dead);
+    else if (scheduler_.is_suspended(routed.transport, now))
+        routed.nexthop = "4.3.0 mail transport unavailable";
+    else if (std::ranges::find(params_.defer_transports(), routed.transport) != params_.defer_transports().end())
+        routed.nexthop = "4.3.2 deferred transport";
+    else
+        co_return std::move(routed);
+    routed.transport = retry_transport;
+    co_return std::move(routed);
+}
+
+} // namespace bulkhead

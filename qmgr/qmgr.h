@@ -1,0 +1,122 @@
+// The queue manager: takes messages from incoming/ and deferred/ into active/,
+// asks where their recipients go, hands them to delivery agents as the scheduler
+// says, and settles each message: removed, returned, or deferred.  Reads
+// envelopes, never text.
+#pragma once
+
+#include "active_message.h"
+#include "intake.h"
+#include "params.h"
+#include "scheduler.h"
+
+#include "ipc/bounce.h"
+#include "ipc/qmgr.h"
+#include "ipc/rewrite.h"
+#include "worker/message_worker.h"
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace bulkhead
+{
+
+// The transport whose agent defers everything; its next hop is the reason.
+inline constexpr const char* retry_transport = "retry";
+
+// "4.4.1 connect to x" becomes "4.4.1 delivery temporarily suspended: connect to x".
+std::string suspended_reason(const std::string& dsn_and_reason);
+
+class Qmgr final : public MessageWorker
+{
+public:
+    Qmgr();
+
+    ParamSet& params() override { return params_; }
+    Result<> before_jail() override;
+    Result<> after_jail() override;
+    void wake() override;
+    bool is_idle() const override;
+    void drain() override;
+    std::int64_t wake_at() const override;
+    Seconds idle_time() const override;
+
+protected:
+    Task<ipc::Message> answer(const ipc::Message& request) override;
+    void notified(std::string_view letters) override;
+
+private:
+    // ---- intake ----
+    static Task<> start_up(Qmgr* self);
+    void take_arrivals();
+    static Task<> activate(Qmgr* self, QueueId id, ClaimOptions options);
+    Task<> route(ActiveMessage& message);
+    Task<RoutedRecipient> route_recipient(const ActiveMessage& message, ipc::DeliveryRecipient recipient);
+    void request_scans(bool incoming, bool deferred, bool ignore_time);
+    void start_scans();
+    static Task<> scan(Qmgr* self, Queue queue, bool ignore_time);
+    Task<> wait_for_room();
+    bool has_room() const;
+    static Task<> flush(Qmgr* self, ipc::QueueFlush what);
+
+    // ---- delivery ----
+    void pump();
+    static Task<> deliver(Qmgr* self, std::unique_ptr<Entry> entry);
+    ipc::DeliveryRequest request_for(const Entry& entry) const;
+    void transport_failed(const std::string& transport, const std::string& reason);
+    void reroute(std::unique_ptr<Entry> entry, const std::string& reason);
+    void settled(ActiveMessage& message, std::size_t recipients);
+    ipc::Service& agent(const std::string& transport);
+    TransportLimits limits_of(const std::string& transport) const;
+
+    // ---- completion ----
+    static Task<> complete(Qmgr* self, ActiveMessage* message);
+    Task<bool> read_more_recipients(ActiveMessage& message);
+    Task<bool> send_notice(const ActiveMessage& message, ipc::Notice notice, Queue log);
+    Task<> defer_message(ActiveMessage& message);
+    Task<> remove_message(ActiveMessage& message);
+    Task<> retry_at_once(ActiveMessage& message);
+    bool has_expired(const ActiveMessage& message) const;
+    void forget(ActiveMessage& message);
+    void arm_event_timer();
+    void after_change();
+
+    QmgrParams params_;
+    std::optional<Spool> spool_;
+    std::optional<ipc::RewriteClient> resolver_;
+    std::optional<ipc::Service> bounce_;
+    std::optional<ipc::Service> defer_;
+    std::optional<ipc::Service> trace_;
+    std::unordered_map<std::string, std::unique_ptr<ipc::Service>> agents_;
+
+    Scheduler scheduler_;
+    std::unordered_map<std::string, std::unique_ptr<ActiveMessage>> active_;
+    std::unordered_set<std::string> claiming_;
+    std::unordered_map<std::string, int> uncertain_retries_;
+    std::deque<QueueId> arrivals_;
+    std::size_t in_flight_ = 0;
+    std::size_t in_flight_limit_ = 1000;
+    std::size_t recipients_in_memory_ = 0;
+
+    bool recovered_ = false;
+    bool incoming_wanted_ = false;
+    bool deferred_wanted_ = false;
+    bool ignore_time_ = false;
+    bool scanning_incoming_ = false;
+    bool scanning_deferred_ = false;
+    bool overflow_ = false;    // arrivals were dropped: incoming must be scanned
+    std::int64_t next_due_ = 0; // earliest attempt time that we know of in deferred
+    bool leave_ = false;        // drained long enough
+
+    Condition room_;
+    Scope scope_;
+    Timer scan_timer_;
+    Timer busy_timer_; // files that were busy are looked for again
+    Timer event_timer_;
+    Timer leave_timer_;
+};
+
+} // namespace bulkhead
