@@ -52,6 +52,7 @@ void Loop::stop()
 void Loop::post(std::move_only_function<void()> f) { detail_->posted.push_back(std::move(f)); }
 void Loop::on_idle(std::function<void()> f) { detail_->before_sleep.push_back(std::move(f)); }
 SteadyTime Loop::now() const { return detail_->turn; }
+void* Loop::native_handle() { return detail_->base; }
 
 struct TimerCallback {
     static void call(evutil_socket_t, short, void* self)

@@ -32,6 +32,9 @@ public:
     // The time at the start of this turn.
     SteadyTime now() const;
 
+    // The event_base underneath, for libraries that bring their own events: dns only.
+    void* native_handle();
+
     struct Detail;
     Detail& detail() { return *detail_; }
 
