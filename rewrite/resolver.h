@@ -1,0 +1,85 @@
+// Where mail for a recipient goes: values and tables in, transport, next hop and
+// recipient out.  Knows nothing of sockets, DNS or queues.  The order of the
+// questions is that of compat/feature-map.md, "Resolve order".
+#pragma once
+
+#include "base/result.h"
+#include "canonical.h"
+#include "ipc/rewrite.h"
+#include "table/address_lookup.h"
+#include "table/domain_list.h"
+#include "table/local_domains.h"
+#include "table/table.h"
+
+#include <string>
+#include <string_view>
+
+namespace bulkhead
+{
+
+struct RoutingValues {
+    CanonicalRules rules;
+    std::string myhostname;
+    std::string empty_address_recipient = "MAILER-DAEMON";
+    std::string local_transport = "local"; // each "transport" or "transport:nexthop"
+    std::string virtual_transport = "virtual";
+    std::string relay_transport = "relay";
+    std::string default_transport = "smtp";
+    std::string relayhost;
+    std::string null_relayhost_key = "<>";
+    std::string null_transport_key = "<>";
+    std::string recipient_delimiter;
+    bool resolve_dequoted_address = true;
+    bool resolve_null_domain = false;
+    bool resolve_numeric_domain = false;
+    bool show_table_name = true;
+    bool parents_in_transport_maps = false; // parent_domain_matches_subdomains
+};
+
+struct RoutingTables {
+    LocalDomains local;
+    MatchList virtual_alias_domains;
+    MatchList virtual_mailbox_domains;
+    MatchList relay_domains;
+    TableList transport;
+    TableList sender_recipient_transport;
+    TableList sender_default_transport;
+    TableList sender_relayhost;
+    TableList relocated;
+
+    bool is_stale() const;
+};
+
+class Resolver
+{
+public:
+    Resolver(RoutingValues values, RoutingTables tables);
+
+    // Addresses in internal form, an empty sender being the null sender.  An address
+    // that cannot have mail is an answer too: transport error.  Fault::broken: a table
+    // failed, ask again later.
+    Result<ipc::Resolved> resolve(std::string_view sender, std::string_view address);
+
+    std::string rewrite(ipc::RewriteContext context, std::string_view address) const
+    {
+        return canonical_form(values_.rules, context, address);
+    }
+
+    bool is_stale() const { return tables_.is_stale(); }
+
+private:
+    Result<std::string> routed_address(std::string_view address);
+    Result<ipc::AddressClass> class_of(std::string_view domain);
+    Result<> choose_by_class(std::string_view sender, std::string_view domain, ipc::Resolved& route);
+    Result<std::string> relay_hop(std::string_view sender, std::string_view domain);
+    Result<> choose_by_tables(std::string_view sender, std::string_view domain, ipc::Resolved& route);
+    Result<> look_for_new_home(ipc::Resolved& route);
+    Lookup find_pair(std::string_view sender, std::string_view recipient);
+    AddressKeyOptions transport_key_options() const;
+
+    RoutingValues values_;
+    CanonicalRules route_rules_; // for what stands inside of a local part
+    RoutingTables tables_;
+};
+
+} // namespace bulkhead

@@ -1,0 +1,35 @@
+// The worker: answers ipc Kind::rewrite and Kind::resolve from a Resolver that is
+// opened before the jail, and hands over to a fresh process when a table changes.
+#pragma once
+
+#include "params.h"
+#include "resolver.h"
+#include "worker/message_worker.h"
+
+#include <optional>
+
+namespace bulkhead
+{
+
+class TrivialRewrite final : public MessageWorker
+{
+public:
+    ParamSet& params() override { return params_; }
+    Result<> before_jail() override;
+
+protected:
+    Task<ipc::Message> answer(const ipc::Message& request) override;
+
+private:
+    ipc::Message answer_now(const ipc::Message& request);
+    void notice_changes();
+
+    RewriteParams params_;
+    std::optional<Resolver> resolver_;
+    SteadyTime next_look_;
+};
+
+// Opens what the parameters name; Fault::config names the parameter.
+Result<Resolver> open_resolver(const RewriteParams& params, const std::string& myhostname);
+
+} // namespace bulkhead
