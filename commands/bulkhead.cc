@@ -1,0 +1,369 @@
+// bulkhead: starts, stops and asks the mail system of a configuration folder.
+//
+//     bulkhead [-c DIR] [-v] start | start-fg | stop | abort | reload | flush | check |
+//                            status [--pids] | logrotate | spool ...
+//
+// DIR may be the folder of any environment of a running master: on the primary's a verb is
+// about the whole system, on another's about that environment.
+#include "base/text.h"
+#include "config/config.h"
+#include "config/install_paths.h"
+#include "config/maillog.h"
+#include "control_client.h"
+#include "log/log.h"
+#include "os/files.h"
+#include "spool_inspector.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+constexpr int stop_patience = 10'000; // milliseconds; the master needs two seconds at most
+constexpr int poll_step = 10;
+
+struct Request {
+    std::string directory;
+    int verbosity = 0;
+    std::span<char*> arguments; // behind the verb
+};
+
+// What a verb needs to know of the folder that it is about.
+struct MailSystem {
+    std::string directory;
+    std::string queue_directory;
+    std::string product; // "the Bulkhead mail system"
+    MaillogSettings log;
+    std::string rotate_suffix;
+    std::string compressor;
+};
+
+Result<MailSystem> open_mail_system(const Request& request)
+{
+    TRY(const Config config, Config::load(request.directory, {}, "bulkhead"));
+    MailSystem system;
+    system.directory = request.directory;
+    system.queue_directory = config.queue_directory();
+    system.product = fmt::format("the {} mail system", config.get("mail_name"));
+    system.log = MaillogSettings::from(config);
+    system.rotate_suffix = config.raw("maillog_file_rotate_suffix").value_or("");
+    system.compressor = config.get("maillog_file_compressor");
+    if (const auto opened = open_maillog(system.log, "postfix-script", false, true); !opened)
+        log::warn(opened.error().context);
+    return system;
+}
+
+// "/x" from "/x/"; a relative path from the folder of the caller.
+std::string absolute(const std::string& directory)
+{
+    std::string path = directory;
+    if (!path.starts_with('/')) {
+        const std::unique_ptr<char, decltype(&std::free)> here(::getcwd(nullptr, 0), std::free);
+        path = fmt::format("{}/{}", here ? here.get() : "", path);
+    }
+    while (path.size() > 1 && path.ends_with('/'))
+        path.pop_back();
+    return path;
+}
+
+int fail(std::string_view text)
+{
+    log::fatal(text);
+    log::flush(true);
+    return 1;
+}
+
+// What this command is about to do is in the log before what the master says of it.
+void announce(std::string_view text)
+{
+    log::info(text);
+    log::flush(true);
+}
+
+std::vector<std::string> master_command(const Request& request, const char* mode)
+{
+    std::vector<std::string> words{install_paths().daemon_directory + "/master", "-c", request.directory,
+                                   mode};
+    for (int i = 0; i < request.verbosity; ++i)
+        words.emplace_back("-v");
+    return words;
+}
+
+[[noreturn]] void execute(const std::vector<std::string>& words)
+{
+    std::vector<char*> pointers;
+    for (const std::string& word : words)
+        pointers.push_back(const_cast<char*>(word.c_str()));
+    pointers.push_back(nullptr);
+    ::execvp(pointers[0], pointers.data());
+    fmt::print(stderr, "bulkhead: fatal: {}\n", system_error("exec " + words[0]).context);
+    std::_Exit(EX_OSFILE);
+}
+
+int run_and_wait(const std::vector<std::string>& words)
+{
+    const pid_t child = ::fork();
+    if (child < 0)
+        return EX_OSERR;
+    if (child == 0)
+        execute(words);
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+}
+
+int start(const Request& request, const MailSystem& system)
+{
+    if (running_master(system.queue_directory))
+        return fail(fmt::format("{} is already running", system.product));
+    announce(fmt::format("starting {}", system.product));
+    const int status = run_and_wait(master_command(request, "-w"));
+    if (status != 0)
+        (void)fail("mail system startup failed");
+    return status;
+}
+
+int start_in_foreground(const Request& request, const MailSystem& system)
+{
+    if (running_master(system.queue_directory))
+        return fail(fmt::format("{} is already running", system.product));
+    announce(fmt::format("starting {}", system.product));
+    execute(master_command(request, "-d"));
+}
+
+// Asks for the end and waits for it.  A master that does not answer gets the signal.
+int end(const MailSystem& system, std::string_view request, std::string_view doing)
+{
+    const auto pid = running_master(system.queue_directory);
+    if (!pid)
+        return fail(fmt::format("{} is not running", system.product));
+    announce(fmt::format("{} {}", doing, system.product));
+    if (!ask_master(system.queue_directory, request))
+        ::kill(*pid, SIGTERM);
+    for (int waited = 0; waited < stop_patience; waited += poll_step) {
+        if (!running_master(system.queue_directory))
+            return 0;
+        ::usleep(poll_step * 1000);
+    }
+    return fail(fmt::format("{} does not end", system.product));
+}
+
+int stop(const Request&, const MailSystem& system)
+{
+    return end(system, "stop", "stopping");
+}
+
+int abort_now(const Request&, const MailSystem& system)
+{
+    return end(system, "abort", "aborting");
+}
+
+int reload(const Request&, const MailSystem& system)
+{
+    if (!running_master(system.queue_directory))
+        return fail(fmt::format("{} is not running", system.product));
+    announce(fmt::format("refreshing {}", system.product));
+    const auto answer = ask_master(system.queue_directory, "reload");
+    if (answer)
+        return 0;
+    // the master has logged each problem itself
+    for (const std::string_view line : split(answer.error().context, "\n"))
+        fmt::print(stderr, "postfix/postfix-script: error: {}\n", line);
+    return 1;
+}
+
+int flush(const Request&, const MailSystem& system)
+{
+    if (!running_master(system.queue_directory))
+        return fail(fmt::format("{} is not running", system.product));
+    const auto answer = ask_master(system.queue_directory, "flush");
+    return answer ? 0 : fail(answer.error().context);
+}
+
+int check(const Request& request)
+{
+    execute(master_command(request, "-n"));
+}
+
+// The words of the master's lines, as a table for people.
+void print_status(const std::vector<std::string>& lines)
+{
+    for (const std::string& line : lines) {
+        const std::vector<std::string_view> words = split(line, " ");
+        if (words.size() >= 6 && words[0] == "environment") {
+            fmt::print("{:<20} {:<8} {:<14} {:<14} {}", words[1], words[2], words[3], words[4], words[5]);
+            for (std::size_t i = 6; i < words.size(); ++i)
+                fmt::print(" {}", words[i]);
+            fmt::print("\n");
+        } else if (words.size() >= 2 && words[0] == "refused") {
+            fmt::print("{:<20} {:<8} {}\n", words[1], "refused",
+                       std::string_view(line).substr(9 + words[1].size()));
+        }
+    }
+}
+
+int print_pids(const MailSystem& system)
+{
+    const auto pids = ask_master(system.queue_directory, "pids");
+    if (!pids)
+        return 1;
+    for (const std::string& pid : *pids)
+        fmt::print("{}\n", pid);
+    return 0;
+}
+
+int status(const Request& request, const MailSystem& system)
+{
+    if (!request.arguments.empty() && std::string_view(request.arguments[0]) == "--pids")
+        return print_pids(system);
+    const auto pid = running_master(system.queue_directory);
+    if (!pid) {
+        log::info(fmt::format("{} is not running", system.product));
+        return 1;
+    }
+    log::info(fmt::format("{} is running: PID: {}", system.product, *pid));
+    if (const auto lines = ask_master(system.queue_directory, "status"))
+        print_status(*lines);
+    return 0;
+}
+
+Result<std::string> rotated_name(const MailSystem& system)
+{
+    const std::time_t now = std::time(nullptr);
+    std::tm local{};
+    ::localtime_r(&now, &local);
+    char suffix[256];
+    const std::size_t size = std::strftime(suffix, sizeof suffix, system.rotate_suffix.c_str(), &local);
+    if (size == 0 || std::string_view(suffix, size).find('/') != std::string_view::npos)
+        return Error{Fault::config, "bad maillog_file_rotate_suffix: " + system.rotate_suffix};
+    return fmt::format("{}.{}", system.log.file, std::string_view(suffix, size));
+}
+
+int rotate_log(const Request&, const MailSystem& system)
+{
+    if (system.log.file.empty() || system.log.file == "/dev/stdout")
+        return fail("logrotate needs a log file in maillog_file");
+    if (const auto allowed = check_maillog_path(system.log); !allowed)
+        return fail(allowed.error().context);
+    const auto name = rotated_name(system);
+    if (!name)
+        return fail(name.error().context);
+    if (::renameat2(AT_FDCWD, system.log.file.c_str(), AT_FDCWD, name->c_str(), RENAME_NOREPLACE) != 0)
+        return fail(system_error(fmt::format("rename {} to {}", system.log.file, *name)).context);
+    if (running_master(system.queue_directory)) {
+        if (const auto answer = ask_master(system.queue_directory, "logrotate"); !answer)
+            return fail(answer.error().context);
+        ::sleep(1); // the old writer has a line or two in hand
+    }
+    return run_and_wait({system.compressor, *name}) == 0
+               ? 0
+               : fail(fmt::format("{} {} failed", system.compressor, *name));
+}
+
+int inspect_spool(const Request& request)
+{
+    ::setenv("MAIL_CONFIG", request.directory.c_str(), 1);
+    return spool_inspector(request.arguments);
+}
+
+// A verb is about a mail system, which is opened first, or does that itself.
+struct Verb {
+    std::string_view name;
+    int (*on_system)(const Request&, const MailSystem&);
+    int (*alone)(const Request&);
+    std::string_view help;
+};
+
+constexpr std::array<Verb, 12> verbs{{
+    {"start", start, nullptr, "start in the background; returns when the system is ready"},
+    {"start-fg", start_in_foreground, nullptr,
+     "the same in the foreground, also as a container's first process"},
+    {"stop", stop, nullptr, "end all workers and the master"},
+    {"quick-stop", stop, nullptr, "the same"},
+    {"abort", abort_now, nullptr, "kill them"},
+    {"reload", reload, nullptr, "read the configuration again; no session is dropped"},
+    {"flush", flush, nullptr, "try to deliver everything in the queue now"},
+    {"check", nullptr, check, "check the configuration, make or repair the spool folders"},
+    {"status", status, nullptr, "is it running? --pids: the master's and all workers' process numbers"},
+    {"logrotate", rotate_log, nullptr, "put the log file aside, compressed, and begin a new one"},
+    {"spool", nullptr, inspect_spool, "look into the queues, wait for a condition"},
+    {"help", nullptr, nullptr, "this list"},
+}};
+
+int usage(std::FILE* to, int exit_code)
+{
+    fmt::print(to, "usage: bulkhead [-c DIR] [-v] VERB\n");
+    for (const Verb& verb : verbs)
+        fmt::print(to, "  {:<11} {}\n", verb.name, verb.help);
+    return exit_code;
+}
+
+int perform(const Verb& verb, const Request& request)
+{
+    if (verb.alone == nullptr && verb.on_system == nullptr)
+        return usage(stdout, 0);
+    if (verb.name != "spool" && ::geteuid() != 0) {
+        fmt::print(stderr, "bulkhead: fatal: only root can do this\n");
+        return EX_NOPERM;
+    }
+    if (verb.alone != nullptr)
+        return verb.alone(request);
+    log::set_tag("postfix/postfix-script");
+    const auto system = open_mail_system(request);
+    if (!system) {
+        (void)fail(system.error().context);
+        return EX_CONFIG;
+    }
+    const int code = verb.on_system(request, *system);
+    log::flush(true);
+    return code;
+}
+
+int run(int argc, char** argv)
+{
+    Request request;
+    request.directory = default_config_directory();
+    for (int option = ::getopt(argc, argv, "+c:vD"); option != -1; option = ::getopt(argc, argv, "+c:vD")) {
+        if (option == 'c')
+            request.directory = ::optarg;
+        else if (option == 'v')
+            ++request.verbosity;
+        else if (option != 'D')
+            return usage(stderr, EX_USAGE);
+    }
+    request.directory = absolute(request.directory);
+    if (::optind >= argc)
+        return usage(stderr, EX_USAGE);
+    const std::string_view word = argv[::optind];
+    request.arguments = std::span(argv + ::optind + 1, argv + argc);
+    for (const Verb& verb : verbs)
+        if (verb.name == word)
+            return perform(verb, request);
+    fmt::print(stderr, "bulkhead: unknown verb: {}\n", word);
+    return usage(stderr, EX_USAGE);
+}
+
+} // namespace
+
+} // namespace bulkhead
+
+int main(int argc, char** argv)
+{
+    return bulkhead::run(argc, argv);
+}
