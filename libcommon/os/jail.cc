@@ -97,6 +97,8 @@ Result<> become(const UserIds& user, const std::vector<cap_value_t>& keep)
     return {};
 }
 
+#ifndef BULKHEAD_SANITIZED // the sanitizers' own run-time needs ptrace and more
+
 // System calls of every worker: memory, threads, clocks, files of its spool,
 // sockets that it has.  A call that is not on the list fails with ENOSYS, one
 // that only an attacker needs ends the process.
@@ -125,9 +127,8 @@ constexpr auto deadly_calls = std::to_array<const char*>(
      "setns", "unshare", "init_module", "finit_module", "delete_module", "kexec_load", "bpf", "keyctl", "add_key",
      "request_key", "reboot", "swapon", "swapoff", "personality", "userfaultfd", "perf_event_open", "open_by_handle_at"});
 
-Result<> filter_system_calls([[maybe_unused]] const JailPolicy& policy)
+Result<> filter_system_calls(const JailPolicy& policy)
 {
-#ifndef BULKHEAD_SANITIZED // the sanitizers' own run-time needs ptrace and more
     const std::unique_ptr<void, void (*)(scmp_filter_ctx)> filter(::seccomp_init(SCMP_ACT_ERRNO(ENOSYS)), ::seccomp_release);
     if (!filter)
         return Error{Fault::io, "seccomp_init failed"};
@@ -152,9 +153,17 @@ Result<> filter_system_calls([[maybe_unused]] const JailPolicy& policy)
     }
     if (const int fault = ::seccomp_load(filter.get()); fault != 0)
         return system_error("seccomp_load", -fault);
-#endif
     return {};
 }
+
+#else
+
+Result<> filter_system_calls(const JailPolicy&)
+{
+    return {};
+}
+
+#endif
 
 } // namespace
 
