@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Nothing that got its 250 is lost, whoever is killed whenever.
+
+Clients with a ledger send while workers, and now and then the master with all of them,
+get SIGKILL.  $BULKHEAD_KILL_SECONDS says how long (60 for a run by hand), $BULKHEAD_SEED
+which random choices.  The verdict counts each acknowledged message, and explains each
+duplicate by a kill between its delivery and the mark that it was delivered.
+"""
+import json
+import os
+import random
+import time
+
+import client
+import environment
+import processes
+import scenario
+
+SECONDS = float(os.environ.get('BULKHEAD_KILL_SECONDS', '15'))
+SEED = int(os.environ.get('BULKHEAD_SEED', time.time_ns() % 1000000))
+# A delivery is in doubt from the sink's 250 until the mark in the queue file is on disk.
+IN_DOUBT = 2.0
+
+
+class Kill(scenario.Scenario):
+    deaths_expected = True
+
+    def setUp(self):
+        self.random = random.Random(SEED)
+        self.kills = []                 # (when, program)
+        self.system_, self.a, self.received = self.relaying(
+            smtpd_client_connection_count_limit='0', maximal_queue_lifetime='1d', service_throttle_time='1s')
+
+    def kill_one(self):
+        workers = [(pid, name) for pid in self.a.workers() if (name := processes.name_of(pid)) != 'postlogd']
+        if workers:
+            pid, name = self.random.choice(workers)
+            processes.kill([pid])
+            self.kills.append((time.time(), name))
+
+    def kill_all(self):
+        self.kills.append((time.time(), 'everything'))
+        self.system_.kill_everything()
+        self.system_.start()
+
+    def unexplained(self, duplicates):
+        """Duplicates without a kill near one of their deliveries."""
+        arrivals = {}
+        for message in self.received.messages:
+            arrivals.setdefault(message.id, []).append(message.when)
+        return [identity for identity in duplicates
+                if not any(-IN_DOUBT <= kill - when <= IN_DOUBT for kill, _ in self.kills for when in arrivals[identity])]
+
+    def judge(self, loads):
+        self.a.command('postqueue', '-f')
+        ledger = client.verdict(loads, self.received, 60 * environment.SLOWER)
+        killed = {}
+        for _, name in self.kills:
+            killed[name] = killed.get(name, 0) + 1
+        print(json.dumps({'seed': SEED, 'killed': killed, **{
+            name: value if isinstance(value, int) else len(value) for name, value in ledger.items()}}))
+        self.assertEqual(ledger['lost'], [], 'acknowledged messages were lost')
+        self.assertEqual(ledger['strangers'], [], 'messages that nobody sent')
+        self.assertEqual(self.unexplained(ledger['duplicates']), [], 'duplicates without a kill')
+        self.assertGreater(ledger['acknowledged'], 50)
+        self.a.wait_empty(30)
+        self.assertEqual(self.a.queue_files(), [], 'orphans in the spool')
+        self.assertNotIn('status=bounced', self.a.log_text())
+
+    def test_random_workers(self):
+        load = client.Load(self.a.port, clients=6, seconds=SECONDS, pause=0.01, prefix='worker').start()
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            self.kill_one()
+            time.sleep(0.2)
+        load.join()
+        self.assertIsNone(self.system_.master.poll(), 'the master died of its workers')
+        self.judge([load])
+
+    def test_everything_at_once(self):
+        load = client.Load(self.a.port, clients=6, seconds=SECONDS, prefix='all').start()
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end - 1:
+            time.sleep(self.random.uniform(0.5, 2.0))
+            self.kill_all()
+        load.join()
+        self.judge([load])
+
+    def test_only_the_master(self):
+        # Its workers notice and leave; the new master finds everything as it should be.
+        load = client.Load(self.a.port, clients=4, seconds=SECONDS / 2, prefix='master').start()
+        for _ in range(3):
+            time.sleep(SECONDS / 10)
+            self.kills.append((time.time(), 'master'))
+            processes.kill([self.system_.master.pid])
+            self.system_.master.wait(10)
+            self.wait(lambda: not self.a.workers(), message='workers outlive their master')
+            self.system_.start()
+        load.join()
+        self.judge([load])
+
+    def test_the_log_writer(self):
+        # No worker and not the master may wait for a logger.
+        load = client.Load(self.a.port, clients=4, seconds=5, prefix='log').start()
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            processes.kill(self.a.workers('postlogd'))
+            self.kills.append((time.time(), 'postlogd'))
+            time.sleep(0.1)
+        load.join()
+        self.assertGreater(len(load.acknowledged), 50)
+        self.judge([load])
+
+
+if __name__ == '__main__':
+    scenario.main()
