@@ -1,0 +1,181 @@
+#include "dns/packet.h"
+
+#include "base/text.h"
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace bulkhead::dns
+{
+
+namespace
+{
+
+constexpr std::size_t name_limit = 255; // RFC 1035, 2.3.4
+constexpr int pointer_limit = 64;       // jumps inside one compressed name
+constexpr unsigned class_internet = 1;
+
+Error cut()
+{
+    return {Fault::malformed, "DNS answer is cut short"};
+}
+
+// Reads a packet from front to back; names may point backwards.
+class Reader
+{
+public:
+    explicit Reader(std::string_view packet) : packet_(packet) {}
+
+    std::size_t position() const { return at_; }
+    void go_to(std::size_t position) { at_ = position; }
+
+    Result<unsigned> byte()
+    {
+        if (at_ >= packet_.size())
+            return cut();
+        return static_cast<unsigned char>(packet_[at_++]);
+    }
+
+    Result<unsigned> number16()
+    {
+        TRY(const unsigned high, byte());
+        TRY(const unsigned low, byte());
+        return high << 8 | low;
+    }
+
+    Result<std::string_view> bytes(std::size_t size)
+    {
+        if (size > packet_.size() - at_)
+            return cut();
+        at_ += size;
+        return packet_.substr(at_ - size, size);
+    }
+
+    // Labels with dots between them; a dot or a NUL inside a label makes the name
+    // one that is_host_name() refuses.
+    Result<std::string> name()
+    {
+        std::string name;
+        std::optional<std::size_t> behind;
+        for (int jumps = 0;;) {
+            TRY(const unsigned size, byte());
+            if (size == 0)
+                break;
+            if ((size & 0xc0) == 0xc0) {
+                TRY(const unsigned low, byte());
+                if (!behind)
+                    behind = at_;
+                at_ = (size & 0x3f) << 8 | low;
+                if (++jumps > pointer_limit)
+                    return Error{Fault::malformed, "DNS name points in circles"};
+                continue;
+            }
+            if (size > 63)
+                return Error{Fault::malformed, "bad label in DNS name"};
+            TRY(const std::string_view label, bytes(size));
+            if (!name.empty())
+                name += '.';
+            name += label.find('.') == std::string_view::npos ? label : "?";
+            if (name.size() > name_limit)
+                return Error{Fault::malformed, "DNS name is too long"};
+        }
+        if (behind)
+            at_ = *behind;
+        return name;
+    }
+
+private:
+    std::string_view packet_;
+    std::size_t at_ = 0;
+};
+
+// use(reader, data): the reader stands at the first of the data's bytes.
+template <typename Use> Result<> each_record(std::string_view packet, Type wanted, Use use)
+{
+    Reader reader(packet);
+    TRY_VOID(reader.bytes(4)); // id, flags
+    TRY(const unsigned questions, reader.number16());
+    TRY(const unsigned answers, reader.number16());
+    TRY_VOID(reader.bytes(4)); // counts of the other sections
+    for (unsigned i = 0; i < questions; ++i) {
+        TRY_VOID(reader.name());
+        TRY_VOID(reader.bytes(4));
+    }
+    std::size_t kept = 0;
+    for (unsigned i = 0; i < answers && kept < record_limit; ++i) {
+        TRY_VOID(reader.name());
+        TRY(const unsigned type, reader.number16());
+        TRY(const unsigned net_class, reader.number16());
+        TRY_VOID(reader.bytes(4)); // time to live: the resolver's business
+        TRY(const unsigned size, reader.number16());
+        const std::size_t start = reader.position();
+        TRY(const std::string_view data, reader.bytes(size));
+        if (type != static_cast<unsigned>(wanted) || net_class != class_internet)
+            continue;
+        ++kept;
+        reader.go_to(start);
+        TRY_VOID(use(reader, data));
+        reader.go_to(start + size);
+    }
+    return {};
+}
+
+bool is_host_name(std::string_view name)
+{
+    return std::ranges::all_of(
+        name, [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+} // namespace
+
+std::string_view type_name(Type type)
+{
+    switch (type) {
+    case Type::a:
+        return "A";
+    case Type::mx:
+        return "MX";
+    case Type::aaaa:
+        return "AAAA";
+    }
+    std::unreachable();
+}
+
+int response_code(std::string_view packet)
+{
+    constexpr std::size_t header_size = 12;
+    return packet.size() < header_size ? 2 : packet[3] & 0x0f;
+}
+
+Result<std::vector<MxRecord>> parse_mx(std::string_view packet)
+{
+    std::vector<MxRecord> records;
+    const auto add = [&](Reader& reader, std::string_view) -> Result<> {
+        TRY(const unsigned preference, reader.number16());
+        TRY(std::string host, reader.name());
+        if (is_host_name(host))
+            records.emplace_back(static_cast<std::uint16_t>(preference), std::move(host));
+        return {};
+    };
+    TRY_VOID(each_record(packet, Type::mx, add));
+    return records;
+}
+
+Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type type)
+{
+    std::vector<SocketAddress> records;
+    const std::size_t wanted_size = type == Type::a ? 4 : 16;
+    const auto add = [&](Reader&, std::string_view data) -> Result<> {
+        if (data.size() != wanted_size)
+            return Error{Fault::malformed, "address record of a wrong size"};
+        const auto* const first = reinterpret_cast<const std::uint8_t*>(data.data());
+        records.push_back(*SocketAddress::from_bytes({first, data.size()}));
+        return {};
+    };
+    TRY_VOID(each_record(packet, type, add));
+    return records;
+}
+
+} // namespace bulkhead::dns

@@ -1,0 +1,43 @@
+// Answers of the DNS in wire format (RFC 1035, section 4) as typed records.
+// Pure: bytes in, values out; nothing in a packet is trusted.
+#pragma once
+
+#include "async/address.h"
+#include "base/result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead::dns
+{
+
+enum class Type : std::uint16_t { a = 1, mx = 15, aaaa = 28 };
+
+std::string_view type_name(Type type); // "A", "MX", "AAAA"
+
+// Records kept of one answer: more than any honest domain has.
+constexpr std::size_t record_limit = 100;
+
+struct MxRecord {
+    MxRecord(std::uint16_t p, std::string h) : preference(p), host(std::move(h)) {}
+
+    std::uint16_t preference;
+    std::string host; // no trailing dot; empty for the root, which says "no mail here" (RFC 7505)
+    bool operator==(const MxRecord&) const = default;
+};
+
+// The code of the header (RFC 1035, 4.1.1): 0 no error, 3 no such name; 2, a server's
+// failure, for what is no packet.
+int response_code(std::string_view packet);
+
+// The records of the wanted type in the answer section, in the order in which they
+// stand there; aliases (CNAME) in front of them are passed over.  A host name with
+// bytes that no host name has (RFC 1123 letters, digits, '-', and '_') is left out.
+// Fault::malformed.
+Result<std::vector<MxRecord>> parse_mx(std::string_view packet);
+Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type type);
+
+} // namespace bulkhead::dns
