@@ -73,7 +73,7 @@ struct Suffix {
     std::string_view suffix;
     std::string_view default_name;
 };
-constexpr Suffix transport_suffixes[] = {
+constexpr Suffix suffix_table[] = {
     {"_delivery_slot_cost", "default_delivery_slot_cost"},
     {"_delivery_slot_discount", "default_delivery_slot_discount"},
     {"_delivery_slot_loan", "default_delivery_slot_loan"},
@@ -119,7 +119,7 @@ std::optional<std::string_view> product_default(std::string_view name)
 
 std::optional<TransportName> split_transport_name(std::string_view name)
 {
-    for (const Suffix& row : transport_suffixes)
+    for (const Suffix& row : suffix_table)
         if (name.size() > row.suffix.size() && name.ends_with(row.suffix))
             return TransportName{name.substr(0, name.size() - row.suffix.size()), row.suffix,
                                  row.default_name};
@@ -128,10 +128,18 @@ std::optional<TransportName> split_transport_name(std::string_view name)
 
 std::string_view transport_default_name(std::string_view suffix)
 {
-    for (const Suffix& row : transport_suffixes)
+    for (const Suffix& row : suffix_table)
         if (row.suffix == suffix)
             return row.default_name;
     return {};
+}
+
+std::vector<std::string_view> transport_suffixes()
+{
+    std::vector<std::string_view> suffixes;
+    for (const Suffix& row : suffix_table)
+        suffixes.push_back(row.suffix);
+    return suffixes;
 }
 
 } // namespace bulkhead

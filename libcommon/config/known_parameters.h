@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace bulkhead
 {
@@ -51,5 +52,8 @@ std::optional<TransportName> split_transport_name(std::string_view name);
 // The default_ name of a suffix such as "_destination_concurrency_limit"; empty if
 // it is not a per-transport suffix.
 std::string_view transport_default_name(std::string_view suffix);
+
+// All of them: "_delivery_slot_cost", ...
+std::vector<std::string_view> transport_suffixes();
 
 } // namespace bulkhead

@@ -160,7 +160,10 @@ LmdbReader::for_each(const std::function<Result<>(std::string_view key, std::str
 Result<LmdbWriter> LmdbWriter::create(const std::string& path, const std::string& like, bool keep_old)
 {
     struct stat source{};
-    if (::stat(like.c_str(), &source) != 0)
+    source.st_mode = 0644;
+    source.st_uid = ::geteuid();
+    source.st_gid = ::getegid();
+    if (!like.empty() && ::stat(like.c_str(), &source) != 0)
         return system_error("open " + like);
 
     LmdbWriter writer;

@@ -52,7 +52,7 @@ class LmdbWriter
 public:
     static constexpr std::size_t key_limit = 511; // LMDB's own
 
-    // A new file in the folder of `path`, with the mode and owner of `like` (the source).
+    // A new file in the folder of `path`, with the mode and owner of `like` (the source; 0644 if empty).
     // With keep_old, it starts with the entries of the present file.
     static Result<LmdbWriter> create(const std::string& path, const std::string& like, bool keep_old);
     LmdbWriter(LmdbWriter&&) noexcept;

@@ -72,10 +72,13 @@ Result<IpNetwork> IpNetwork::parse(std::string_view text)
     IpNetwork network{*address, address->size * 8};
     if (slash == text.npos)
         return network;
+    // "[::ffff:127.0.0.0]/104" counts the bits of the IPv6 form.
+    const std::uint64_t mapped_bits = address->size == 4 && host.find(':') != host.npos ? 96 : 0;
     const auto prefix = parse_unsigned(bits);
-    if (!prefix || *prefix > static_cast<std::uint64_t>(network.prefix))
+    if (!prefix || *prefix < mapped_bits ||
+        *prefix - mapped_bits > static_cast<std::uint64_t>(network.prefix))
         return Error{Fault::config, fmt::format("bad network prefix length in \"{}\"", printable(text))};
-    network.prefix = static_cast<int>(*prefix);
+    network.prefix = static_cast<int>(*prefix - mapped_bits);
     for (std::size_t i = 0; i < network.address.size; ++i)
         network.address.bytes[i] &= mask_byte(network.prefix, i);
     if (network.address != *address)
