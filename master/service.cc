@@ -117,8 +117,9 @@ bool Service::has_room() const
 
 bool Service::may_start() const
 {
+    // also one that has just died of its start, and is not buried yet
     const bool one_is_starting = std::ranges::any_of(workers_, [](const Worker& worker) {
-        return worker.is_active() && worker.report.state == ipc::WorkerState::starting;
+        return worker.report.state == ipc::WorkerState::starting && !worker.told_to_leave;
     });
     return !closed_ && !is_paused() && !one_is_starting && has_room();
 }
