@@ -214,7 +214,8 @@ std::string Supervisor::handle(const std::string& directory, std::string_view re
     if (request == "logrotate")
         return reopen_logs(directory);
     if (request == "stop")
-        is_primary(directory) ? stop("terminating on request") : stop_one(directory);
+        is_primary(directory) ? stop("terminating on signal 15")
+                              : stop_one(directory); // the line that scripts know
     else if (request == "abort")
         abort(directory);
     else
