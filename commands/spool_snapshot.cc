@@ -1,0 +1,130 @@
+#include "spool_snapshot.h"
+
+#include "base/text.h"
+#include "config/config.h"
+#include "mail/address.h"
+#include "spool/content_reader.h"
+#include "spool/queue_file.h"
+#include "spool/recipient_log.h"
+#include "spool/scan.h"
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+static constexpr std::size_t header_limit = 256 * 1024; // bytes searched for Message-ID
+
+// The value of the Message-ID header; "" when there is none.
+static std::string find_message_id(int fd, std::int64_t data_offset)
+{
+    ContentReader reader(fd, data_offset);
+    std::string header;
+    if (!reader.read_text(header, header_limit))
+        return {};
+    bool wanted = false;
+    for (std::size_t at = 0; at < header.size();) {
+        const std::size_t end = std::min(header.find('\n', at), header.size());
+        const std::string_view line = std::string_view(header).substr(at, end - at);
+        at = end + 1;
+        if (line.empty())
+            return {};
+        if (starts_with_ignoring_case(line, "message-id:"))
+            wanted = true;
+        else if (wanted && !is_blank(line.front()))
+            return {};
+        const std::string_view value = trim(
+            wanted && !is_blank(line.front()) ? line.substr(std::string_view("message-id:").size()) : line);
+        if (wanted && !value.empty())
+            return printable(value, true);
+    }
+    return {};
+}
+
+static void add_recipients(const Spool& spool, const QueueId& id, const Envelope& envelope,
+                           ipc::ShownMessage& shown)
+{
+    const auto log = read_recipient_log(spool, Queue::defer, id);
+    for (const Recipient& recipient : envelope.recipients) {
+        std::string reason;
+        const std::string external = external_form(recipient.address);
+        if (log)
+            for (const RecipientLogEntry& entry : log->entries)
+                if (entry.recipient == external && (!entry.offset || *entry.offset == recipient.offset))
+                    reason = entry.reason;
+        shown.recipients.push_back({recipient.address, std::move(reason)});
+    }
+}
+
+static SnapshotMessage read_message(const Spool& spool, Queue queue, const QueueEntry& entry,
+                                    const OpenQueueFile& file, bool with_message_id)
+{
+    SnapshotMessage message;
+    message.shown.queue_name = queue_name(queue);
+    message.shown.queue_id = entry.id.text();
+    message.shown.size = file.info.size;
+    message.shown.arrival_time = file.info.modified;
+    message.shown.forced_expire = file.info.is_expire_forced();
+    message.modified = file.info.modified;
+
+    const EnvelopeOptions options{.submission = queue == Queue::maildrop};
+    const auto envelope = read_envelope(file.fd.get(), options);
+    if (!envelope) {
+        message.problem = envelope.error().context;
+        return message;
+    }
+    if (queue != Queue::maildrop)
+        message.shown.size = envelope->message_size();
+    message.shown.arrival_time = envelope->arrival.seconds;
+    message.shown.sender = envelope->sender;
+    add_recipients(spool, entry.id, *envelope, message.shown);
+    if (with_message_id)
+        message.shown.message_id = find_message_id(file.fd.get(), envelope->sizes.data_offset);
+    return message;
+}
+
+Result<Spool> open_configured_spool(const Config& config)
+{
+    SpoolLayout layout;
+    layout.root = config.queue_directory();
+    TRY(layout.hash_queues, QueueSet::parse_hash_names(config.get("hash_queue_names")));
+    TRY(const std::int64_t depth, config.get_int("hash_queue_depth"));
+    if (depth < 1 || depth > max_hash_depth)
+        return Error{Fault::config,
+                     fmt::format("{}: bad hash_queue_depth: {}", config.place("hash_queue_depth"), depth)};
+    layout.hash_depth = static_cast<unsigned>(depth);
+    return Spool::open(std::move(layout));
+}
+
+Result<> read_queue(const Spool& spool, Queue queue, bool with_message_id,
+                    const std::function<void(SnapshotMessage)>& see)
+{
+    auto scan = QueueScan::open(spool, queue);
+    if (!scan)
+        return scan.error();
+    for (;;) {
+        TRY(const auto entry, scan->next());
+        if (!entry)
+            return {};
+        if (entry->is_unfinished())
+            continue;
+        const auto file = open_queue_file(spool, entry->path);
+        if (file)
+            see(read_message(spool, queue, *entry, *file, with_message_id));
+    }
+}
+
+Result<std::size_t> count_queue(const Spool& spool, Queue queue)
+{
+    TRY(QueueScan scan, QueueScan::open(spool, queue));
+    std::size_t count = 0;
+    for (;;) {
+        TRY(const auto entry, scan.next());
+        if (!entry)
+            return count;
+        if (!entry->is_unfinished())
+            ++count;
+    }
+}
+
+} // namespace bulkhead

@@ -1,0 +1,35 @@
+// Messages as they lie in a spool, read directly, without any worker.  Files move while
+// it reads: a message may be seen twice or, between two queues, not at all.
+#pragma once
+
+#include "base/result.h"
+#include "ipc/showq.h"
+#include "spool/paths.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace bulkhead
+{
+
+class Config;
+
+struct SnapshotMessage {
+    ipc::ShownMessage shown;
+    std::int64_t modified = 0; // in deferred: the next attempt, unix time
+    std::string problem;       // not readable, and why; then only queue, id, size, time are set
+};
+
+// The spool that a main.cf names.
+Result<Spool> open_configured_spool(const Config& config);
+
+// Calls `see` for each complete message of the queue.  with_message_id: looks for the
+// Message-ID header too.
+Result<> read_queue(const Spool& spool, Queue queue, bool with_message_id,
+                    const std::function<void(SnapshotMessage)>& see);
+
+// How many complete messages the queue holds, without reading them.
+Result<std::size_t> count_queue(const Spool& spool, Queue queue);
+
+} // namespace bulkhead
