@@ -24,9 +24,9 @@ Result<WorkerArguments> parse_worker_arguments(std::span<char* const> argv)
     result.service = result.program;
     for (std::size_t i = 1; i < argv.size(); ++i) {
         const std::string_view word = argv[i];
-        if (word.size() < 2 || word[0] != '-') {
-            result.plain.emplace_back(word);
-            continue;
+        if (word.size() < 2 || word[0] != '-') { // the service's own words, whatever they look like
+            result.plain.assign(argv.begin() + static_cast<std::ptrdiff_t>(i), argv.end());
+            break;
         }
         switch (word[1]) {
         case 'n': {

@@ -18,7 +18,7 @@ Result<WorkerArguments> parse(std::vector<std::string> words)
 TEST(WorkerArguments, ReadsWhatTheMasterGives)
 {
     const auto arguments = parse({"/x/libexec/smtpd", "-n", "127.0.0.1:25", "-t", "inet", "-c", "-u", "-s", "2", "-vv", "-o", "a=b c",
-                                  "-o", "d=", "user=vmail"});
+                                  "-o", "d=", "user=vmail", "argv=/bin/x", "-d"});
     ASSERT_TRUE(arguments);
     EXPECT_EQ(arguments->program, "smtpd");
     EXPECT_EQ(arguments->service, "127.0.0.1:25");
@@ -28,7 +28,7 @@ TEST(WorkerArguments, ReadsWhatTheMasterGives)
     EXPECT_EQ(arguments->listeners, 2);
     EXPECT_EQ(arguments->verbosity, 2);
     EXPECT_EQ(arguments->overrides, (std::vector<std::string>{"a=b c", "d="}));
-    EXPECT_EQ(arguments->plain, (std::vector<std::string>{"user=vmail"}));
+    EXPECT_EQ(arguments->plain, (std::vector<std::string>{"user=vmail", "argv=/bin/x", "-d"}));
 }
 
 TEST(WorkerArguments, RunByHandTheProgramIsItsOwnService)
