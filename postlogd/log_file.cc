@@ -58,18 +58,14 @@ Result<LogFile> LogFile::open(const std::string& path)
     return file;
 }
 
-void LogFile::append(std::span<iovec> pieces)
+bool LogFile::append(std::span<iovec> pieces)
 {
-    if (!fd_) {
-        give_up(pieces, 0);
-        return;
-    }
+    if (!fd_)
+        return give_up(pieces, 0);
     if (torn_) {
         const ssize_t written = ::write(fd_.get(), "\n", 1);
-        if (written != 1) {
-            give_up(pieces, errno);
-            return;
-        }
+        if (written != 1)
+            return give_up(pieces, errno);
         torn_ = false;
     }
     bool waited = false;
@@ -82,17 +78,16 @@ void LogFile::append(std::span<iovec> pieces)
         const int number = errno;
         if (number == EINTR)
             continue;
-        if (number != EAGAIN || waited) {
-            give_up(pieces, number);
-            return;
-        }
+        if (number != EAGAIN || waited)
+            return give_up(pieces, number);
         pollfd wait{fd_.get(), POLLOUT, 0};
         (void)::poll(&wait, 1, patience_ms);
         waited = true;
     }
+    return true;
 }
 
-void LogFile::give_up(std::span<const iovec> rest, int number)
+bool LogFile::give_up(std::span<const iovec> rest, int number)
 {
     for (const iovec& piece : rest) {
         const std::string_view text = text_of(piece);
@@ -100,6 +95,7 @@ void LogFile::give_up(std::span<const iovec> rest, int number)
     }
     if (number != 0)
         reason_ = std::strerror(number);
+    return false;
 }
 
 std::uint64_t LogFile::take_lost()

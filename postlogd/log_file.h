@@ -23,15 +23,15 @@ public:
     static Result<LogFile> open(const std::string& path);
 
     // Whole lines, each ended by LF, in one system call where the kernel takes them
-    // so.  The pieces are used up.
-    void append(std::span<iovec> pieces);
+    // so; false when some were lost.  The pieces are used up.
+    bool append(std::span<iovec> pieces);
 
     // Lines lost since the last call, and why the last of them was.
     std::uint64_t take_lost();
     const std::string& reason() const { return reason_; }
 
 private:
-    void give_up(std::span<const iovec> rest, int number);
+    bool give_up(std::span<const iovec> rest, int number);
 
     UniqueFd fd_;
     bool torn_ = false; // the last line that was written has no end

@@ -46,8 +46,14 @@ void Postlogd::datagrams(int fd)
 
 void Postlogd::append(std::span<iovec> pieces)
 {
-    file_.append(pieces);
-    const SteadyTime now = Loop::current().now();
+    if (file_.append(pieces))
+        report_lost();
+}
+
+// While lines are being lost this one would be too.
+void Postlogd::report_lost()
+{
+    const SteadyTime now = SteadyClock::now();
     if (now < next_complaint_)
         return;
     if (const auto lost = file_.take_lost(); lost > 0) {
@@ -74,6 +80,7 @@ void Postlogd::quiet_time_over()
         return;
     }
     busy_ = false;
+    report_lost();
     activity_changed();
 }
 

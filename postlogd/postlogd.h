@@ -26,6 +26,7 @@ public:
 
 private:
     void append(std::span<iovec> pieces);
+    void report_lost();
     void saw_traffic();
     void quiet_time_over();
 
