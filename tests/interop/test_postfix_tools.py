@@ -50,7 +50,7 @@ class OursReadByPostfix(scenario.Scenario):
                     self.assertIn('\n' + line + '\n', envelope.stdout)
                 body = self.postfix.tool('postcat', '-q', '-b', queue_id, text=False)
                 self.assertEqual((body.returncode, body.stderr), (0, b''))
-                self.assertEqual(body.stdout.replace(b'\n', b'\r\n'), texts[name].partition(b'\r\n\r\n')[2])
+                self.assertEqual(body.stdout.replace(b'\n', b'\r\n'), b'\r\n' + texts[name].partition(b'\r\n\r\n')[2])
                 header = self.postfix.tool('postcat', '-q', '-h', queue_id)
                 self.assertIn(f' with ESMTP id {queue_id}', header.stdout)
 

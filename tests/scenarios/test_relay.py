@@ -68,7 +68,7 @@ class Relay(scenario.Scenario):
     def test_sendmail(self):
         _, a, sink = self.relaying()
         mail = b'X-Ledger-Id: sendmail-1\nSubject: x\n\nhello\n.dot\n'
-        answer = a.sendmail('-i', '-f', 'me@a.example', 'r@dest.example', input=mail, text=False, user='nobody')
+        answer = a.command_as('nobody', 'sendmail', '-i', '-f', 'me@a.example', 'r@dest.example', input=mail, text=False)
         self.assertEqual(answer.returncode, 0, answer.stderr)
         message = self.arrived(sink, 'sendmail-1')
         self.assertEqual(message.sender, 'me@a.example')
@@ -147,7 +147,8 @@ class Relay(scenario.Scenario):
         self.assertLess(len(sink.sessions), 200, 'no connection was used twice')
 
     def test_relaying_for_strangers_is_refused(self):
-        _, a, sink = self.relaying(mynetworks='127.0.0.2/32')
+        _, a, sink = self.relaying(
+            mynetworks='127.0.0.2/32', smtpd_relay_restrictions='permit_mynetworks, reject_unauth_destination')
         with a.client() as connection:
             connection.greet()
             self.assertEqual(connection.command('MAIL FROM:<s@client.example>')[0], 250)

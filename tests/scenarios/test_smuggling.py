@@ -45,8 +45,11 @@ class Smuggling(scenario.Scenario):
                     continue
                 # One reply for one end of data: 250 for the whole, or a refusal; nothing for what was inside.
                 self.assertTrue(code == 250 or code >= 500, f'{code} {text}')
-                self.assertEqual(connection.command('NOOP')[0], 250)
-                self.assertEqual(connection.command('QUIT')[0], 221)
+                try:
+                    self.assertEqual(connection.command('NOOP')[0], 250)
+                    self.assertEqual(connection.command('QUIT')[0], 221)
+                except (smtp_raw.Closed, ConnectionError):
+                    self.assertNotEqual(code, 250, 'accepted, and then closed')
         a.wait_empty()
         identities = [message.id for message in sink.messages]
         self.assertNotIn('smuggled', identities)
@@ -116,7 +119,8 @@ class Smuggling(scenario.Scenario):
 
     def test_refused_recipients_then_content_that_looks_like_commands(self):
         # DATA is refused when no recipient was taken; what follows is commands again and is read as such.
-        _, a, sink = self.relaying(mynetworks='127.0.0.2/32')
+        _, a, sink = self.relaying(
+            mynetworks='127.0.0.2/32', smtpd_relay_restrictions='permit_mynetworks, reject_unauth_destination')
         with a.client() as connection:
             connection.greet()
             connection.send(b'MAIL FROM:<s@client.example>\r\nRCPT TO:<r@dest.example>\r\nDATA\r\n')
@@ -169,11 +173,10 @@ class Smuggling(scenario.Scenario):
             self.assertLessEqual(len(codes), 6)
         with a.client() as connection:
             connection.greet()
+            # An endless line is cut or refused; either way it is one line and gets one reply.
             connection.send(b'NOOP ' + b'x' * 100000 + b'\r\n')
-            try:
-                self.assertGreaterEqual(connection.reply()[0], 500)
-            except (smtp_raw.Closed, OSError):
-                pass
+            self.assertIn(connection.reply()[0], (250, 421, 500, 501))
+            self.assertIn(connection.command('RSET')[0], (250, 421))
 
     def test_silent_client_is_let_go(self):
         _, a, _ = self.relaying(smtpd_timeout='2s')

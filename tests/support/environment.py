@@ -27,13 +27,14 @@ from smtp_raw import RawClient
 PREFIX = pathlib.Path(os.environ.get('BULKHEAD_PREFIX', '/usr/local'))
 COMMANDS = PREFIX / 'sbin'
 GROUP = 'bhdrop'
+DEFAULT_FOLDER = pathlib.Path('/etc/bulkhead')
 USERS = ('bh-test-a', 'bh-test-b')
 
 # Longer waits where programs run several times slower.
 SLOWER = 4 if os.environ.get('BULKHEAD_SANITIZED') else 1
 
 SERVICES = """\
-pickup    unix  n       -       {chroot}       60      1       pickup
+pickup    unix  n       -       {chroot}       {pickup_wakeup:<7} 1       pickup
 cleanup   unix  n       -       {chroot}       -       0       cleanup
 qmgr      unix  n       -       {chroot}       300     1       qmgr
 rewrite   unix  -       -       {chroot}       -       -       trivial-rewrite
@@ -85,6 +86,7 @@ class Environment:
         self.log, self.mail = self.top / 'log' / 'mail.log', self.top / 'mail'
         self.port = ports.free_port()
         self.chroot = 'y'
+        self.pickup_wakeup = 60
         self.extra_services = ''
         self.smtpd_options = ''
         account = pwd.getpwnam(user)
@@ -144,7 +146,7 @@ class Environment:
 
     def master_cf(self):
         return (f'127.0.0.1:{self.port} inet n - {self.chroot} - - smtpd{self.smtpd_options}\n'
-                + SERVICES.format(chroot=self.chroot) + self.extra_services)
+                + SERVICES.format(chroot=self.chroot, pickup_wakeup=self.pickup_wakeup) + self.extra_services)
 
     def write(self):
         for name, text in (('main.cf', self.main_cf()), ('master.cf', self.master_cf())):
@@ -162,6 +164,18 @@ class Environment:
         """Runs a command of the installation with -c FOLDER (-C for sendmail and mailq)."""
         option = '-C' if name in ('sendmail', 'mailq') else '-c'
         return run(COMMANDS / name, option, self.folder, *arguments, **options)
+
+    def command_as(self, user, name, *arguments, **options):
+        """Runs a command as an ordinary user, for whom this folder is the installation's own.
+
+        Set-group-id programs trust no other folder, so in a private mount namespace the folder
+        takes the place of the default one."""
+        DEFAULT_FOLDER.mkdir(exist_ok=True)
+        account = pwd.getpwnam(user)
+        script = ('mount --bind "$1" "$2" && uid=$3 gid=$4 && shift 4 && '
+                  'exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$@"')
+        return run('unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', self.folder,
+                   DEFAULT_FOLDER, account.pw_uid, account.pw_gid, COMMANDS / name, *arguments, **options)
 
     def sendmail(self, *arguments, **options):
         return self.command('sendmail', *arguments, **options)

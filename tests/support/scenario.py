@@ -48,6 +48,10 @@ class Scenario(unittest.TestCase):
         self.assertTrue(match, f'no /{pattern}/ in the log of {where.name}:\n{where.log_text()[-3000:]}')
         return match
 
+    def _failed(self):
+        result = self._outcome.result
+        return any(self in (test, getattr(test, 'test_case', None)) for test, _ in result.failures + result.errors)
+
     def _finish(self, system):
         try:
             system.stop()
@@ -55,7 +59,7 @@ class Scenario(unittest.TestCase):
             print(f'stop: {problem}', file=sys.stderr)
         deaths = [] if self.deaths_expected else [
             line for each in system.environments.values() for line in each.log_text().splitlines() if DEATH.search(line)]
-        failed = not self._outcome.success or deaths
+        failed = self._failed() or deaths
         if failed:
             print(f'--- {self.id()} kept {system.top}\n--- master:\n{system.output()[-3000:]}', file=sys.stderr)
             for each in system.environments.values():

@@ -78,8 +78,10 @@ class Sink:
         self._listening = socket.create_server(('127.0.0.1', port), backlog=1024)
         self.port = self._listening.getsockname()[1]
         self._loop = asyncio.new_event_loop()
+        self._running = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+        self._running.wait()
 
     # For tests
 
@@ -116,10 +118,12 @@ class Sink:
         asyncio.set_event_loop(self._loop)
         server = asyncio.start_server(self._serve, sock=self._listening, limit=1 << 20)
         self._loop.run_until_complete(server)
+        self._loop.call_soon(self._running.set)
         self._loop.run_forever()
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
 
     async def _serve(self, reader, writer):
         session = Session(len(self.sessions) + 1)
