@@ -17,6 +17,14 @@ Message encode_cleanup_opened(std::string_view queue_id)
     return message;
 }
 
+Message encode_cleanup_not_opened(const Error& error)
+{
+    Message message = failure(error.context);
+    if (error.number == ENOSPC || error.number == EDQUOT)
+        message.add("dsn", disk_full_dsn);
+    return message;
+}
+
 Message encode(const CleanupResult& result)
 {
     Message message(Kind::ok);
@@ -55,6 +63,8 @@ CleanupVerdict verdict_of(const CleanupResult& result)
         {cleanup_status::no_recipient, {554, "5.5.1", "Error: no valid recipients"}},
         {cleanup_status::bad, {451, "4.3.0", "Error: internal error"}},
     };
+    if ((result.status & cleanup_status::write_error) && result.dsn == disk_full_dsn)
+        return {452, disk_full_dsn, "Insufficient system storage"};
     for (const Row& row : rows)
         if (result.status & row.bit)
             return row.verdict;
@@ -65,8 +75,11 @@ static Task<Result<std::string>> ask_for_id(Stream& stream, const Message& reque
 {
     CO_TRY_VOID(co_await send(stream, request));
     CO_TRY(const Message answer, co_await receive(stream));
-    if (answer.kind() != Kind::ok)
-        co_return Error(Fault::broken, std::string(answer.find("reason").value_or("cleanup refused")));
+    if (answer.kind() != Kind::ok) {
+        const bool disk_full = answer.find("dsn") == disk_full_dsn;
+        co_return Error(Fault::broken, std::string(answer.find("reason").value_or("cleanup refused")),
+                        disk_full ? ENOSPC : 0);
+    }
     const auto id = answer.text("queue_id");
     if (!id)
         co_return id.error();
@@ -87,7 +100,7 @@ Task<Result<CleanupStream>> CleanupStream::open(Service& cleanup, unsigned flags
         id = co_await ask_for_id(connection->stream(), request);
     }
     if (!id)
-        co_return Error(Fault::broken, cleanup.path() + ": " + id.error().context);
+        co_return Error(Fault::broken, cleanup.path() + ": " + id.error().context, id.error().number);
     CleanupStream stream(cleanup, std::move(*connection));
     stream.queue_id_ = std::move(*id);
     co_return std::move(stream);

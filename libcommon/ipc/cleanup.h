@@ -50,6 +50,9 @@ inline constexpr unsigned temporary = 128; // a table or service failed: try lat
 inline constexpr unsigned not_permitted = 512;
 } // namespace cleanup_status
 
+// The dsn of a write_error that room on the disk would cure: 452, not 451.
+inline constexpr std::string_view disk_full_dsn = "4.3.1";
+
 struct CleanupResult {
     unsigned status = cleanup_status::ok;
     std::string reason; // a text for the client, when content was rejected
@@ -68,6 +71,7 @@ CleanupVerdict verdict_of(const CleanupResult& result);
 
 Message encode_cleanup_open(unsigned flags);
 Message encode_cleanup_opened(std::string_view queue_id);
+Message encode_cleanup_not_opened(const Error& error);
 Message encode(const CleanupResult& result);
 Result<unsigned> decode_cleanup_open(const Message& message);
 Result<CleanupResult> decode_cleanup_result(const Message& message);
@@ -76,7 +80,8 @@ Result<CleanupResult> decode_cleanup_result(const Message& message);
 class CleanupStream
 {
 public:
-    // The service must outlive the stream.  Fault::broken: cleanup cannot be had now.
+    // The service must outlive the stream.  Fault::broken: cleanup cannot be had now;
+    // with errno ENOSPC because the disk is full.
     static Task<Result<CleanupStream>> open(Service& cleanup, unsigned flags);
 
     const std::string& queue_id() const { return queue_id_; }

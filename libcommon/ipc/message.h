@@ -48,6 +48,7 @@ public:
 
     Kind kind() const { return kind_; }
     const std::string& body() const { return body_; }
+    std::string take_body() && { return std::move(body_); }
 
     Message& add(std::string_view name, std::string_view value);
     Message& add(std::string_view name, std::int64_t value);

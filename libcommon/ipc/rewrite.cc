@@ -85,8 +85,21 @@ Task<Result<Message>> RewriteClient::ask(Message request)
     co_return answer;
 }
 
+// user@site.domain is what rewriting leads to; most addresses are that already, and
+// the question is not worth a trip.
+static bool is_complete(std::string_view address)
+{
+    const auto at = address.rfind('@');
+    if (at == address.npos || at + 1 == address.size() || address.starts_with('@'))
+        return false;
+    const std::string_view domain = address.substr(at + 1);
+    return domain.starts_with('[') ? domain.ends_with(']') : domain.find('.') != domain.npos && !domain.ends_with('.');
+}
+
 Task<Result<std::string>> RewriteClient::rewrite(RewriteContext context, std::string address)
 {
+    if (address.empty() || is_complete(address))
+        co_return address;
     const RewriteRequest request{context, std::move(address)};
     CO_TRY(const Message answer, co_await ask(encode(request)));
     const auto text = answer.text("address");
