@@ -146,8 +146,9 @@ Result<Config> Command::load_config(const std::optional<std::string>& directory)
     return Config::load(folder, {}, name_);
 }
 
-void Command::open_log(const Config& config, std::string_view tag) const
+void Command::open_log(const Config& config, std::string_view tag)
 {
+    log_is_open_ = true;
     MaillogSettings settings = MaillogSettings::from(config);
     const char* const first = elevated_ ? nullptr : std::getenv("MAIL_LOGTAG");
     if (first != nullptr && *first != '\0')
@@ -175,7 +176,8 @@ void Command::open_log(const Config& config, std::string_view tag) const
 void Command::say(Severity severity, std::string_view text) const
 {
     fmt::print(stderr, "{}: {}{}\n", name_, severity_prefix(severity), printable(text, true));
-    log::write(severity, text);
+    if (log_is_open_)
+        log::write(severity, text);
 }
 
 int Command::fail(int exit_code, std::string_view text) const

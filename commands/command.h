@@ -35,7 +35,7 @@ public:
     // Log lines go where those of the workers go: with maillog_file to postlogd, to the file
     // itself when postlogd does not answer and we are root, else to syslog.
     // tag: the whole tag; empty is "<syslog_name>/<name>".
-    void open_log(const Config& config, std::string_view tag = {}) const;
+    void open_log(const Config& config, std::string_view tag = {});
 
     // To stderr, and when open_log() was called to the log too.
     void say(Severity severity, std::string_view text) const;
@@ -46,6 +46,7 @@ public:
 private:
     std::string name_;
     bool elevated_ = false;
+    bool log_is_open_ = false;
 };
 
 } // namespace bulkhead

@@ -8,6 +8,10 @@
 #include "spool/recipient_log.h"
 #include "spool/scan.h"
 
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
 #include <fmt/format.h>
 
 namespace bulkhead
@@ -41,19 +45,30 @@ static std::string find_message_id(int fd, std::int64_t data_offset)
     return {};
 }
 
+// The ones with a reason first, in the order of the log, as mailq always had it.
 static void add_recipients(const Spool& spool, const QueueId& id, const Envelope& envelope,
                            ipc::ShownMessage& shown)
 {
+    std::unordered_multimap<std::string, const Recipient*> waiting;
     const auto log = read_recipient_log(spool, Queue::defer, id);
-    for (const Recipient& recipient : envelope.recipients) {
-        std::string reason;
-        const std::string external = external_form(recipient.address);
-        if (log)
-            for (const RecipientLogEntry& entry : log->entries)
-                if (entry.recipient == external && (!entry.offset || *entry.offset == recipient.offset))
-                    reason = entry.reason;
-        shown.recipients.push_back({recipient.address, std::move(reason)});
+    if (log)
+        for (const Recipient& recipient : envelope.recipients)
+            waiting.emplace(external_form(recipient.address), &recipient);
+    std::unordered_set<const Recipient*> added;
+    for (const RecipientLogEntry& entry : log ? log->entries : std::vector<RecipientLogEntry>{}) {
+        const auto [first, last] = waiting.equal_range(entry.recipient);
+        const auto found = std::find_if(first, last, [&](const auto& row) {
+            return !entry.offset || *entry.offset == row.second->offset;
+        });
+        if (found == last)
+            continue;
+        shown.recipients.push_back({found->second->address, entry.reason});
+        added.insert(found->second);
+        waiting.erase(found);
     }
+    for (const Recipient& recipient : envelope.recipients)
+        if (!added.contains(&recipient))
+            shown.recipients.push_back({recipient.address, {}});
 }
 
 static SnapshotMessage read_message(const Spool& spool, Queue queue, const QueueEntry& entry,
@@ -74,7 +89,7 @@ static SnapshotMessage read_message(const Spool& spool, Queue queue, const Queue
         return message;
     }
     if (queue != Queue::maildrop)
-        message.shown.size = envelope->message_size();
+        message.shown.size = envelope->sizes.content_bytes; // as showq has it; logs show content_length
     message.shown.arrival_time = envelope->arrival.seconds;
     message.shown.sender = envelope->sender;
     add_recipients(spool, entry.id, *envelope, message.shown);
