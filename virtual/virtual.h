@@ -1,0 +1,54 @@
+// virtual: the delivery agent for mailboxes that tables name.  It runs as the mail
+// system's user and becomes a mailbox's owner only in the thread and for the time
+// of one delivery.
+#pragma once
+
+#include "mailbox_path.h"
+#include "mbox.h"
+#include "message_copy.h"
+#include "params.h"
+
+#include "table/table.h"
+#include "worker/delivery_agent.h"
+
+#include <expected>
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+class Virtual final : public DeliveryAgent
+{
+public:
+    ParamSet& params() override { return params_; }
+    JailPolicy jail_policy() const override;
+    Result<> before_jail() override;
+    Task<> deliver(Delivery& delivery) override;
+
+private:
+    struct Target {
+        MailboxPath path;
+        MailboxOwner owner;
+    };
+
+    std::expected<Target, DeliveryStatus> find_target(const std::string& recipient);
+    std::expected<unsigned, DeliveryStatus> find_id(TableList& table, const std::string& name,
+                                                    const std::string& recipient, unsigned minimum);
+    Lookup find(TableList& table, const std::string& recipient) const;
+    Task<DeliveryStatus> deliver_one(const Delivery& delivery, std::size_t index,
+                                     const std::vector<std::string>& stops);
+    Task<Result<>> write_mailbox(const Target& target, const MessageCopy& message);
+    Result<> write_once(const Target& target, const MessageCopy& message) const;
+    void look_for_changed_tables();
+
+    VirtualParams params_;
+    TableList mailboxes_;
+    TableList uids_;
+    TableList gids_;
+    MboxLocks locks_;
+    std::int64_t limit_ = 0;
+    SteadyTime next_look_{};
+};
+
+} // namespace bulkhead
