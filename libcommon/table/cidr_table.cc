@@ -20,11 +20,10 @@ class CidrTable final : public Table
 public:
     static Result<std::unique_ptr<Table>> open(const std::string& path)
     {
-        constexpr std::size_t file_limit = 256 << 20;
         auto table = std::make_unique<CidrTable>();
-        TRY(table->watch_, FileWatch::open(path));
-        TRY(const std::string text, read_file(path, file_limit));
-        table->lines_ = parse_rule_lines(text, path);
+        TRY(RuleSource source, read_rules(path));
+        table->watch_ = std::move(source.watch);
+        table->lines_ = parse_rule_lines(source.text, path);
         for (const RuleLine& line : table->lines_) {
             table->rules_.emplace_back();
             if (line.kind == RuleLine::Kind::end_if)

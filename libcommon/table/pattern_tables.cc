@@ -24,8 +24,6 @@ namespace bulkhead
 namespace
 {
 
-constexpr std::size_t file_limit = 64 << 20;
-
 // What matching one pattern gave.  groups[0] is the whole match.
 struct Match {
     bool matched = false;
@@ -228,9 +226,9 @@ public:
     static Result<std::unique_ptr<Table>> open(const std::string& path, Compile compile)
     {
         auto table = std::make_unique<PatternTable>();
-        TRY(table->watch_, FileWatch::open(path));
-        TRY(const std::string text, read_file(path, file_limit));
-        table->lines_ = parse_rule_lines(text, path);
+        TRY(RuleSource source, read_rules(path));
+        table->watch_ = std::move(source.watch);
+        table->lines_ = parse_rule_lines(source.text, path);
         for (const RuleLine& line : table->lines_) {
             table->rules_.emplace_back();
             if (line.kind == RuleLine::Kind::end_if)

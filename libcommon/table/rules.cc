@@ -2,7 +2,9 @@
 
 #include "base/text.h"
 #include "config/logical_lines.h"
+#include "config/values.h"
 #include "log/log.h"
+#include "os/files.h"
 
 #include <fmt/format.h>
 
@@ -21,6 +23,22 @@ static std::string keyword(std::string_view text)
     while (end < text.size() && is_alpha(text[end]))
         ++end;
     return lower(text.substr(0, end));
+}
+
+static constexpr std::size_t file_limit = 256 << 20;
+
+Result<RuleSource> read_rules(std::string_view name)
+{
+    RuleSource source;
+    const std::string path(name);
+    if (!name.starts_with('{')) {
+        TRY(source.watch, FileWatch::open(path));
+        TRY(source.text, read_file(path, file_limit));
+        return source;
+    }
+    for (const std::string& rule : parse_list(without_braces(name)))
+        source.text.append(trim(without_braces(rule))).append("\n");
+    return source;
 }
 
 std::vector<RuleLine> parse_rule_lines(std::string_view text, std::string_view file)

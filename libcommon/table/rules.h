@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "table/file_watch.h"
 
 #include <functional>
 #include <string>
@@ -24,6 +25,14 @@ struct RuleLine {
 
     std::string place() const; // "file, line 3"
 };
+
+// Where rules come from: a file, which is watched, or the configuration itself, as in
+// "{{rule}, {rule}}".
+struct RuleSource {
+    std::string text;
+    FileWatch watch;
+};
+Result<RuleSource> read_rules(std::string_view name);
 
 // Reads a file; unbalanced if and endif are logged and skipped with their line.
 std::vector<RuleLine> parse_rule_lines(std::string_view text, std::string_view file);
