@@ -1,0 +1,362 @@
+// What each command does: decides, and returns the reply.
+#include "session.h"
+
+#include "standalone_sink.h"
+
+#include "base/text.h"
+#include "log/log.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+// A HELO name becomes part of headers and log lines: what has a meaning there goes.
+std::string without_specials(std::string name)
+{
+    constexpr std::string_view specials = " <>()\\\";@";
+    std::ranges::replace_if(name, [&](char c) { return specials.find(c) != std::string_view::npos; }, '?');
+    return name;
+}
+
+struct Keyword {
+    std::string_view name;
+    Offer offer;
+};
+
+constexpr std::array<Keyword, 7> keywords = {{
+    {"PIPELINING", Offer::pipelining},
+    {"SIZE", Offer::size},
+    {"VRFY", Offer::vrfy},
+    {"ENHANCEDSTATUSCODES", Offer::status},
+    {"8BITMIME", Offer::eightbit},
+    {"DSN", Offer::dsn},
+    {"SMTPUTF8", Offer::utf8},
+}};
+
+} // namespace
+
+unsigned offers_in(const std::vector<std::string>& words)
+{
+    unsigned mask = 0;
+    for (const std::string& word : words)
+        for (const Keyword& keyword : keywords)
+            if (equals_ignoring_case(word, keyword.name))
+                mask |= static_cast<unsigned>(keyword.offer);
+    return mask;
+}
+
+std::string_view SmtpSession::protocol() const
+{
+    if (transaction_ && transaction_->mail.smtputf8)
+        return "UTF8SMTP";
+    return extended_ ? "ESMTP" : "SMTP";
+}
+
+// The one place where a transaction ends: RSET, HELO and EHLO, the end of a message
+// whatever became of it, the end of the session.
+void SmtpSession::reset_transaction()
+{
+    transaction_.reset();
+}
+
+AccessSubject SmtpSession::subject(std::string_view stage) const
+{
+    AccessSubject about(stage, peer_);
+    about.helo = helo_;
+    about.protocol = protocol();
+    about.broke_pipelining = broke_pipelining_;
+    if (!transaction_)
+        return about;
+    about.sender = transaction_->mail.sender.address;
+    if (transaction_->recipients == 1)
+        about.recipient = transaction_->recipient;
+    about.queue_id = transaction_->queue_id;
+    return about;
+}
+
+Task<Verdict> SmtpSession::check(Step step, const AccessSubject& about)
+{
+    if (service_.standalone)
+        co_return Verdict();
+    co_return co_await service_.policy.check(step, about);
+}
+
+// Logs the refusal, with what is known of the session, and returns the reply.
+Reply SmtpSession::refuse(const AccessSubject& about, Reply reply)
+{
+    if (service_.params.soft_bounce() && reply.code >= 500) {
+        reply.code -= 100;
+        if (reply.dsn.starts_with('5'))
+            reply.dsn[0] = '4';
+    }
+    std::string text =
+        fmt::format("{}: reject: {} from {}: {};", about.queue_id.empty() ? "NOQUEUE" : about.queue_id,
+                    about.stage, label(), reply.summary());
+    if (about.sender)
+        text += fmt::format(" from=<{}>", external_form(*about.sender));
+    if (about.recipient)
+        text += fmt::format(" to=<{}>", external_form(*about.recipient));
+    text += fmt::format(" proto={}", about.protocol);
+    if (!about.helo.empty())
+        text += fmt::format(" helo=<{}>", about.helo);
+    log::info(text);
+    return reply;
+}
+
+Task<Reply> SmtpSession::helo(std::string_view arguments)
+{
+    co_return co_await hello("HELO", arguments, false);
+}
+
+Task<Reply> SmtpSession::ehlo(std::string_view arguments)
+{
+    co_return co_await hello("EHLO", arguments, true);
+}
+
+// HELO and EHLO (RFC 5321, 4.1.1.1): a new beginning in every respect.
+Task<Reply> SmtpSession::hello(std::string_view verb, std::string_view arguments, bool extended)
+{
+    auto name = parse_helo(verb, arguments);
+    if (!name)
+        co_return name.error();
+    AccessSubject about = subject(verb);
+    const std::string clean = without_specials(*std::move(name));
+    about.helo = clean;
+    about.protocol = extended ? "ESMTP" : "SMTP";
+    const Verdict verdict = co_await check(Step::helo, about);
+    if (verdict.refused())
+        co_return refuse(about, verdict.reply());
+    reset_transaction();
+    helo_ = clean;
+    extended_ = extended;
+    if (!extended)
+        co_return Reply(250, service_.myhostname);
+    co_return Reply(250, offers());
+}
+
+std::vector<std::string> SmtpSession::offers() const
+{
+    const SmtpdParams& params = service_.params;
+    std::vector<std::string> lines{service_.myhostname};
+    for (const Keyword& keyword : keywords) {
+        const bool off = (keyword.offer == Offer::vrfy && params.vrfy_disabled()) ||
+                         (keyword.offer == Offer::utf8 && !params.smtputf8());
+        if (off || !is_offered(keyword.offer))
+            continue;
+        lines.emplace_back(keyword.name);
+        if (keyword.offer == Offer::size && params.message_size() > 0)
+            lines.back() += fmt::format(" {}", params.message_size());
+    }
+    return lines;
+}
+
+CommandOptions SmtpSession::command_options() const
+{
+    CommandOptions options;
+    options.strict = service_.params.strict_envelopes();
+    options.size = is_offered(Offer::size);
+    options.eightbit = is_offered(Offer::eightbit);
+    options.dsn = is_offered(Offer::dsn);
+    options.smtputf8 = service_.params.smtputf8() && is_offered(Offer::utf8);
+    return options;
+}
+
+// Without keys and certificates there is no TLS to start.
+Task<Reply> SmtpSession::starttls(std::string_view arguments)
+{
+    if (!arguments.empty())
+        co_return Reply(501, "5.5.4", "Syntax: STARTTLS");
+    co_return Reply(502, "5.5.1", "Error: command not implemented");
+}
+
+Task<Reply> SmtpSession::auth(std::string_view)
+{
+    co_return Reply(503, "5.5.1", "Error: authentication not enabled");
+}
+
+// MAIL FROM (RFC 5321, 4.1.1.2): opens a transaction; nothing is stored yet.
+Task<Reply> SmtpSession::mail(std::string_view arguments)
+{
+    const SmtpdParams& params = service_.params;
+    if (helo_.empty() && params.helo_required())
+        co_return Reply(503, "5.5.1", "Error: send HELO/EHLO first");
+    if (transaction_)
+        co_return Reply(503, "5.5.1", "Error: nested MAIL command");
+    auto command = parse_mail(arguments, command_options());
+    if (!command) {
+        if (command.error().dsn == "5.1.7")
+            log::warn(fmt::format("Illegal address syntax from {} in MAIL command: {}", label(), arguments));
+        co_return std::move(command.error());
+    }
+    AccessSubject about = subject("MAIL");
+    const std::string sender = command->sender.address;
+    about.sender = sender;
+    const std::uint64_t size = command->size.value_or(0);
+    if (params.message_size() > 0 && size > static_cast<std::uint64_t>(params.message_size()))
+        co_return refuse(about, Reply(552, "5.3.4", "Message size exceeds fixed limit"));
+    if (!service_.disk.has_room(size))
+        co_return refuse(about, Reply(452, "4.3.1", "Insufficient system storage"));
+    const Verdict verdict = co_await check(Step::mail, about);
+    if (verdict.refused())
+        co_return refuse(about, verdict.reply());
+    transaction_ = std::make_unique<Transaction>(*std::move(command));
+    co_return Reply(250, "2.1.0", "Ok");
+}
+
+// RCPT TO (RFC 5321, 4.1.1.3): adds one recipient to the open transaction.
+Task<Reply> SmtpSession::rcpt(std::string_view arguments)
+{
+    const SmtpdParams& params = service_.params;
+    if (!transaction_)
+        co_return Reply(503, "5.5.1", "Error: need MAIL command");
+    if (transaction_->recipients >= params.recipient_limit()) {
+        pardoned_ = transaction_->overshoot++ < params.recipient_overshoot();
+        co_return Reply(452, "4.5.3", "Error: too many recipients");
+    }
+    CommandOptions options = command_options();
+    options.smtputf8 = transaction_->mail.smtputf8;
+    const auto command = parse_rcpt(arguments, options);
+    if (!command) {
+        if (command.error().dsn == "5.1.3")
+            log::warn(fmt::format("Illegal address syntax from {} in RCPT command: {}", label(), arguments));
+        co_return command.error();
+    }
+    AccessSubject about = subject("RCPT");
+    about.recipient = command->recipient.address;
+    const Verdict verdict = co_await check(Step::recipient, about);
+    if (verdict.refused())
+        co_return refuse(about, verdict.reply());
+
+    const bool open = co_await open_message();
+    if (!open)
+        co_return Reply(451, "4.3.0", "Error: queue file write error");
+    Transaction& transaction = *transaction_;
+    append_recipient(transaction.sink->records(), *command, transaction.sink->wants_client_attributes());
+    transaction.recipient = ++transaction.recipients == 1 ? command->recipient.address : std::string();
+    if (transaction.sink->wants_sending()) {
+        const auto sent = co_await transaction.sink->send_some();
+        if (!sent) {
+            log::warn(fmt::format("{}: {}", transaction.queue_id, sent.error().context));
+            transaction.broken = true;
+        }
+    }
+    co_return Reply(250, "2.1.5", "Ok");
+}
+
+// The first good recipient opens the message; sessions that never get so far leave
+// no trace in the spool.  False: it cannot be had now.
+Task<bool> SmtpSession::open_message()
+{
+    Transaction& transaction = *transaction_;
+    if (transaction.sink || transaction.broken)
+        co_return !transaction.broken;
+    const bool local = service_.standalone || service_.policy.is_local_client(peer_);
+    if (service_.standalone) {
+        auto opened = co_await PostdropSink::open(service_.params.command_directory());
+        if (opened)
+            transaction.sink = *std::move(opened);
+        else
+            log::warn(opened.error().context);
+    } else {
+        unsigned flags = service_.cleanup_flags;
+        if (local)
+            flags |= ipc::cleanup_flag::rewrite_local;
+        if (transaction.mail.smtputf8)
+            flags |= ipc::cleanup_flag::smtputf8;
+        auto opened = co_await ipc::CleanupStream::open(service_.cleanup, flags);
+        if (opened)
+            transaction.sink = std::make_unique<CleanupSink>(*std::move(opened));
+        else
+            log::warn(opened.error().context);
+    }
+    if (!transaction.sink)
+        co_return false;
+    transaction.queue_id = transaction.sink->queue_id();
+    const bool with_client = transaction.sink->wants_client_attributes();
+    if (with_client)
+        log::info(fmt::format("{}: client={}", transaction.queue_id, label()));
+    const ClientFacts client(peer_, helo_, protocol(), local);
+    append_envelope(transaction.sink->records(), transaction, client, with_client);
+    co_return true;
+}
+
+// DATA (RFC 5321, 4.1.1.4).
+Task<Reply> SmtpSession::data(std::string_view arguments)
+{
+    if (!arguments.empty())
+        co_return Reply(501, "5.5.4", "Syntax: DATA");
+    if (!transaction_)
+        co_return Reply(503, "5.5.1", "Error: need RCPT command");
+    if (transaction_->recipients == 0)
+        co_return Reply(554, "5.5.1", "Error: no valid recipients");
+    if (transaction_->broken)
+        co_return Reply(451, "4.3.0", "Error: queue file write error");
+    const AccessSubject about = subject("DATA");
+    const Verdict verdict = co_await check(Step::data, about);
+    if (verdict.refused())
+        co_return refuse(about, verdict.reply());
+    Reply reply = co_await receive_message();
+    reset_transaction();
+    co_return reply;
+}
+
+Task<Reply> SmtpSession::rset(std::string_view arguments)
+{
+    if (!arguments.empty())
+        co_return Reply(501, "5.5.4", "Syntax: RSET");
+    reset_transaction();
+    co_return Reply(250, "2.0.0", "Ok");
+}
+
+Task<Reply> SmtpSession::noop(std::string_view)
+{
+    co_return Reply(250, "2.0.0", "Ok");
+}
+
+// VRFY (RFC 5321, 3.5.3): says whether RCPT would be refused, never more.
+Task<Reply> SmtpSession::vrfy(std::string_view arguments)
+{
+    if (service_.params.vrfy_disabled())
+        co_return Reply(502, "5.5.1", "VRFY command is disabled");
+    if (arguments.empty())
+        co_return Reply(501, "5.5.4", "Syntax: VRFY address");
+    const PathOptions options{false, service_.params.smtputf8()};
+    const auto path = parse_path(arguments, options);
+    if (!path || path->is_null())
+        co_return Reply(501, "5.1.3", "Bad recipient address syntax");
+    AccessSubject about = subject("VRFY");
+    about.sender.reset();
+    about.recipient = path->address;
+    const Verdict verdict = co_await check(Step::recipient, about);
+    if (verdict.refused())
+        co_return refuse(about, verdict.reply());
+    co_return Reply(252, "2.0.0", external_form(path->address));
+}
+
+Task<Reply> SmtpSession::quit(std::string_view)
+{
+    closing_ = true;
+    co_return Reply(221, "2.0.0", "Bye");
+}
+
+Task<Reply> SmtpSession::unknown(std::string_view arguments)
+{
+    if (service_.noop_commands.match(verb_))
+        co_return Reply(250, "2.0.0", "Ok");
+    if (service_.forbidden_commands.match(verb_)) {
+        closing_ = true;
+        log::warn(fmt::format("non-SMTP command from {}: {} {}", label(), verb_, arguments));
+        co_return Reply(221, "2.7.0", "Error: this is a mail server");
+    }
+    co_return Reply(500, "5.5.2", "Error: command not recognized");
+}
+
+} // namespace bulkhead

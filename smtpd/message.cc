@@ -1,0 +1,138 @@
+// DATA behind the 354: reading the message, storing it, and the one reply that says
+// who is responsible for it from now on.
+#include "session.h"
+
+#include "content.h"
+
+#include "async/wait.h"
+#include "log/log.h"
+#include "smtp/data_reader.h"
+#include "spool/record.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+// Reads that go on without a pause before other sessions get their turn.
+constexpr unsigned reads_per_turn = 16;
+
+} // namespace
+
+// Ends the envelope and begins the text: M and our Received: header.
+void SmtpSession::begin_content()
+{
+    MessageSink& sink = *transaction_->sink;
+    append_record(sink.records(), RecordType::message_start, {});
+    if (!sink.wants_client_attributes())
+        return;
+    const ClientFacts client(peer_, helo_, protocol(), false);
+    ReceivedFacts facts;
+    facts.host = service_.myhostname;
+    facts.mail_name = service_.mail_name;
+    facts.queue_id = sink.queue_id();
+    if (transaction_->recipients == 1)
+        facts.recipient = transaction_->recipient;
+    facts.time = transaction_->arrival.seconds;
+    append_received(sink.records(), client, facts);
+}
+
+// Whatever happens to the message meanwhile, the text is read to its end, so that
+// client and server agree on what is a command.
+Task<Reply> SmtpSession::receive_message()
+{
+    const SmtpdParams& params = service_.params;
+    begin_content();
+    write(Reply(354, "End data with <CR><LF>.<CR><LF>"));
+    const auto limit = static_cast<std::uint64_t>(params.message_size());
+    Transaction& transaction = *transaction_;
+    DataReader reader(static_cast<std::size_t>(params.line_limit()));
+    ContentWriter content(&transaction.sink->records());
+    bool too_big = false;
+    SteadyTime deadline = SteadyClock::now() + params.timeout();
+    for (unsigned reads = 1; !reader.finished(); ++reads) {
+        const std::string_view bytes = stream_.buffered();
+        if (bytes.empty()) {
+            if (params.request_deadline())
+                stream_.set_deadline(deadline);
+            const auto more = co_await stream_.fill();
+            if (more)
+                continue;
+            const std::string where = fmt::format("DATA ({} bytes)", reader.size());
+            where_ = where;
+            end_with(more.error());
+            where_ = "DATA";
+            co_return Reply();
+        }
+        const std::size_t used = reader.feed(bytes, content);
+        stream_.consume(used);
+        // A message that keeps a decent pace earns its time.
+        deadline = std::min<SteadyTime>(
+            deadline + Milliseconds(used * 1000 / static_cast<unsigned>(params.min_data_rate())),
+            SteadyClock::now() + params.timeout());
+        if (!too_big && limit > 0 && reader.size() > limit)
+            too_big = true;
+        if ((too_big || transaction.broken) && transaction.sink) {
+            content.detach();
+            transaction.sink.reset(); // breaks off: nothing of it stays on disk
+        } else if (transaction.sink && transaction.sink->wants_sending()) {
+            const auto sent = co_await transaction.sink->send_some();
+            if (!sent) {
+                log::warn(fmt::format("{}: {}", transaction.queue_id, sent.error().context));
+                transaction.broken = true;
+            }
+        }
+        if (reads % reads_per_turn == 0)
+            co_await yield_turn();
+    }
+    stream_.clear_deadline();
+    where_ = "END-OF-MESSAGE";
+    co_return co_await finish_message(reader);
+}
+
+Task<Reply> SmtpSession::finish_message(const DataReader& reader)
+{
+    const SmtpdParams& params = service_.params;
+    Transaction& transaction = *transaction_;
+    const AccessSubject about = subject("END-OF-MESSAGE");
+    if (params.message_size() > 0 && reader.size() > static_cast<std::uint64_t>(params.message_size()))
+        co_return refuse(about, Reply(552, "5.3.4", "Error: message file too big"));
+    if (reader.saw_bare_newline() && params.bare_newline() == "reject" &&
+        !service_.policy.may_send_bare_newline(peer_)) {
+        closing_ = true;
+        const Reply reply(params.bare_newline_code(), "5.5.2",
+                          service_.myhostname + " Error: bare <LF> received");
+        co_return refuse(about, reply);
+    }
+    const Verdict verdict = co_await check(Step::end_of_data, about);
+    if (verdict.refused())
+        co_return refuse(about, verdict.reply());
+    if (!transaction.sink || transaction.broken)
+        co_return Reply(451, "4.3.0", "Error: queue file write error");
+
+    append_record(transaction.sink->records(), RecordType::extracted_start, {});
+    append_record(transaction.sink->records(), RecordType::end, {});
+    const auto result = co_await transaction.sink->finish();
+    if (!result) {
+        log::warn(fmt::format("{}: {}", transaction.queue_id, result.error().context));
+        co_return Reply(451, "4.3.0", "Error: queue file write error");
+    }
+    if (result->ok()) {
+        errors_ = 0;
+        junk_ = 0;
+        co_return Reply(250, "2.0.0", "Ok: queued as " + transaction.queue_id);
+    }
+    const ipc::CleanupVerdict refusal = ipc::verdict_of(*result);
+    // A status of cleanup's own may make a refusal temporary, never a trouble final.
+    const bool own_status = !result->dsn.empty() && (refusal.code >= 500 || result->dsn.starts_with('4'));
+    const std::string status = own_status ? result->dsn : std::string(refusal.dsn);
+    const int code = status.starts_with('4') && refusal.code >= 500 ? 450 : refusal.code;
+    co_return Reply(code, status, result->reason.empty() ? std::string(refusal.text) : result->reason);
+}
+
+} // namespace bulkhead

@@ -1,0 +1,158 @@
+// Every parameter that the SMTP server reads, declared once.
+#pragma once
+
+#include "config/params.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+struct SmtpdParams : ParamSet {
+    // The dialogue.
+    Param<std::string> banner{this, "smtpd_banner", "$myhostname ESMTP $mail_name",
+                              "the text behind 220; it must begin with the host name"};
+    Param<Seconds> timeout{this, "smtpd_timeout", "${stress?{10}:{300}}s", at_least(1),
+                           "how long to wait for the client's next command or data"};
+    Param<bool> request_deadline{
+        this, "smtpd_per_request_deadline",
+        "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}",
+        "smtpd_timeout is for a whole command or message, not for each wait"};
+    Param<int> min_data_rate{this, "smtpd_min_data_rate", "500", at_least(1),
+                             "bytes per second that extend the deadline of a message"};
+    Param<int> line_limit{this, "line_length_limit", "2048", at_least(512),
+                          "bytes of a command line, and of one piece of a text line"};
+    Param<bool> helo_required{this, "smtpd_helo_required", "no", "refuse MAIL before HELO or EHLO"};
+    Param<bool> vrfy_disabled{this, "disable_vrfy_command", "no", "do not offer VRFY"};
+    Param<std::vector<std::string>> discarded_keywords{this, "smtpd_discard_ehlo_keywords", "",
+                                                       "EHLO keywords that are not offered"};
+    Param<std::string> forbidden_commands{this, "smtpd_forbidden_commands",
+                                          "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}",
+                                          "commands that end the session: the client speaks no SMTP"};
+    Param<std::string> noop_commands{this, "smtpd_noop_commands", "", "commands that are answered like NOOP"};
+    Param<bool> smtputf8{this, "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}",
+                         "offer SMTPUTF8"};
+    Param<bool> strict_envelopes{this, "strict_rfc821_envelopes", "no",
+                                 "addresses of MAIL and RCPT must be in angle brackets"};
+    Param<std::string> bare_newline{this, "smtpd_forbid_bare_newline", "no",
+                                    "reject: refuse lines that end in LF alone; all other values "
+                                    "(no, yes, normalize) read them as lines, and as nothing more"};
+    Param<std::string> bare_newline_exclusions{this, "smtpd_forbid_bare_newline_exclusions", "$mynetworks",
+                                               "clients that may send LF alone"};
+    Param<int> bare_newline_code{this, "smtpd_forbid_bare_newline_reject_code", "550", between(500, 599),
+                                 "the reply code of smtpd_forbid_bare_newline = reject"};
+    Param<bool> forbid_unauth_pipelining{this, "smtpd_forbid_unauth_pipelining", "no",
+                                         "disconnect clients that do not wait where they must"};
+    Param<bool> soft_bounce{this, "soft_bounce", "no", "answer 4xx where 5xx is meant"};
+    Param<bool> peer_names{this, "smtpd_peername_lookup", "yes", "find out the client's host name"};
+    Param<bool> log_ports{this, "smtpd_client_port_logging", "no", "name the client's port in log lines"};
+
+    // Limits.
+    Param<int> recipient_limit{this, "smtpd_recipient_limit", "1000", at_least(1),
+                               "recipients accepted per message"};
+    Param<int> recipient_overshoot{this, "smtpd_recipient_overshoot_limit", "1000", at_least(1),
+                                   "recipients above the limit that are not counted as errors"};
+    Param<int> soft_errors{this, "smtpd_soft_error_limit", "10", at_least(1),
+                           "errors without a message until replies become slow"};
+    Param<int> hard_errors{this, "smtpd_hard_error_limit", "${stress?{1}:{20}}", at_least(1),
+                           "errors without a message until the client is disconnected"};
+    Param<Seconds> error_sleep{this, "smtpd_error_sleep_time", "1s", at_least(0),
+                               "the delay of replies above smtpd_soft_error_limit"};
+    Param<int> junk_commands{this, "smtpd_junk_command_limit", "${stress?{1}:{100}}", at_least(1),
+                             "NOOP, RSET and VRFY without a message until each counts as an error"};
+    Param<std::int64_t> message_size{this, "message_size_limit", "10240000", at_least(0),
+                                     "bytes of a message; 0: no limit"};
+    Param<std::int64_t> minimum_free{this, "queue_minfree", "0", at_least(0),
+                                     "bytes that must be free in the spool to take mail"};
+
+    // Access.
+    Param<std::string> mynetworks{this, "mynetworks", "", "clients that may relay"};
+    Param<std::vector<std::string>> inet_interfaces{this, "inet_interfaces", "all",
+                                                    "our own network addresses"};
+    Param<std::string> header_rewrite_clients{this, "local_header_rewrite_clients", "permit_inet_interfaces",
+                                              "clients whose headers are completed"};
+    Param<bool> delay_reject{this, "smtpd_delay_reject", "yes",
+                             "apply client, helo and sender restrictions at RCPT"};
+    Param<std::string> client_restrictions{this, "smtpd_client_restrictions", "", "who may connect"};
+    Param<std::string> helo_restrictions{this, "smtpd_helo_restrictions", "", "rules for HELO and EHLO"};
+    Param<std::string> sender_restrictions{this, "smtpd_sender_restrictions", "", "rules for MAIL"};
+    Param<std::string> relay_restrictions{
+        this, "smtpd_relay_restrictions",
+        "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, "
+        "defer_unauth_destination}}",
+        "who may send mail to whom: protects against being an open relay"};
+    Param<std::string> recipient_restrictions{this, "smtpd_recipient_restrictions", "", "rules for RCPT"};
+    Param<std::string> data_restrictions{this, "smtpd_data_restrictions", "", "rules for DATA"};
+    Param<std::string> end_of_data_restrictions{this, "smtpd_end_of_data_restrictions", "",
+                                                "rules for the end of the message"};
+    Param<bool> relay_before_recipient{this, "smtpd_relay_before_recipient_restrictions",
+                                       "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
+                                       "the order of the two lists at RCPT"};
+    Param<bool> reject_unlisted_recipient{this, "smtpd_reject_unlisted_recipient", "yes",
+                                          "refuse recipients that no table of their domain lists"};
+    Param<bool> reject_unlisted_sender{this, "smtpd_reject_unlisted_sender", "no",
+                                       "refuse senders of our domains that no table lists"};
+    Param<std::vector<std::string>> overrides{this, "receive_override_options", "",
+                                              "checks and mappings that are left out here"};
+    Param<std::vector<std::string>> parent_domains{
+        this, "parent_domain_matches_subdomains",
+        "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,"
+        "relay_domains,smtpd_access_maps",
+        "lists in which example.com also covers its subdomains"};
+    Param<std::string> null_key{this, "smtpd_null_access_lookup_key", "<>",
+                                "the key of the null sender in access tables"};
+    Param<std::string> recipient_delimiter{this, "recipient_delimiter", "", "between user and extension"};
+    Param<bool> percent_hack{this, "allow_percent_hack", "yes", "user%domain means user@domain"};
+    Param<bool> bang_path{this, "swap_bangpath", "yes", "site!user means user@site"};
+    Param<bool> untrusted_routing{this, "allow_untrusted_routing", "no",
+                                  "accept user@domain@relay for relay domains"};
+
+    // Which recipients exist.
+    Param<std::string> local_recipients{this, "local_recipient_maps", "proxy:unix:passwd.byname $alias_maps",
+                                        "recipients of local domains; empty: all"};
+    Param<std::string> alias_recipients{this, "virtual_alias_maps", "$virtual_maps",
+                                        "addresses that stand for others"};
+    Param<std::string> mailbox_recipients{this, "virtual_mailbox_maps", "",
+                                          "recipients of virtual mailbox domains; empty: all"};
+    Param<std::string> relay_recipients{this, "relay_recipient_maps", "",
+                                        "recipients of relay domains; empty: all"};
+    Param<std::string> canonical_maps{this, "canonical_maps", "", "addresses that are rewritten"};
+    Param<std::string> recipient_canonical_maps{this, "recipient_canonical_maps", "",
+                                                "recipients that are rewritten"};
+    Param<bool> show_table_name{this, "show_user_unknown_table_name", "yes",
+                                "name the table in \"User unknown in ... table\""};
+
+    // Reply codes.
+    Param<int> reject_code{this, "reject_code", "554", at_least(0), "the code of reject"};
+    Param<int> defer_code{this, "defer_code", "450", at_least(0), "the code of defer"};
+    Param<int> relay_code{this, "relay_domains_reject_code", "554", at_least(0),
+                          "the code of reject_unauth_destination"};
+    Param<int> access_reject_code{this, "access_map_reject_code", "554", at_least(0),
+                                  "the code of REJECT in access tables"};
+    Param<int> access_defer_code{this, "access_map_defer_code", "450", at_least(0),
+                                 "the code of DEFER in access tables"};
+    Param<int> non_fqdn_code{this, "non_fqdn_reject_code", "504", at_least(0),
+                             "the code of reject_non_fqdn_*"};
+    Param<int> invalid_name_code{this, "invalid_hostname_reject_code", "501", at_least(0),
+                                 "the code of reject_invalid_helo_hostname"};
+    Param<int> unknown_local_code{this, "unknown_local_recipient_reject_code", "550", at_least(0),
+                                  "the code for recipients not in local_recipient_maps"};
+    Param<int> unknown_alias_code{this, "unknown_virtual_alias_reject_code", "550", at_least(0),
+                                  "the code for recipients not in virtual_alias_maps"};
+    Param<int> unknown_mailbox_code{this, "unknown_virtual_mailbox_reject_code", "550", at_least(0),
+                                    "the code for recipients not in virtual_mailbox_maps"};
+    Param<int> unknown_relay_code{this, "unknown_relay_recipient_reject_code", "550", at_least(0),
+                                  "the code for recipients not in relay_recipient_maps"};
+
+    // Other workers and commands.
+    Param<std::string> cleanup_service{this, "cleanup_service_name", "cleanup",
+                                       "the service that takes mail"};
+    Param<std::string> rewrite_service{this, "rewrite_service_name", "rewrite",
+                                       "the service that resolves addresses"};
+    Param<std::string> command_directory{this, "command_directory", "/usr/sbin",
+                                         "where postdrop is, for smtpd -S"};
+};
+
+} // namespace bulkhead

@@ -1,0 +1,276 @@
+#include "policy.h"
+
+#include "own_addresses.h"
+
+#include "base/text.h"
+#include "config/config.h"
+#include "config/values.h"
+#include "log/log.h"
+#include "mail/address.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+Error at_parameter(const Config& config, std::string_view name, const Error& error)
+{
+    return Error{Fault::config, fmt::format("{}: {}: {}", config.place(name), name, error.context)};
+}
+
+bool contains(const std::vector<std::string>& list, std::string_view word)
+{
+    return std::ranges::find(list, word) != list.end();
+}
+
+} // namespace
+
+Result<std::unique_ptr<Policy>> Policy::open(const Config& config, const SmtpdParams& params,
+                                             ipc::RewriteClient& rewriter)
+{
+    std::unique_ptr<Policy> policy(new Policy(params, rewriter));
+    TRY_VOID(policy->open_lists(config));
+    TRY_VOID(policy->open_tables(config));
+    return policy;
+}
+
+Result<> Policy::open_lists(const Config& config)
+{
+    struct Row {
+        const Param<std::string>& param;
+        ListUse use;
+        RestrictionList& list;
+    };
+    const std::array<Row, 7> rows = {{
+        {params_.client_restrictions, ListUse::client, client_},
+        {params_.helo_restrictions, ListUse::helo, helo_},
+        {params_.sender_restrictions, ListUse::sender, sender_},
+        {params_.relay_restrictions, ListUse::recipient, relay_},
+        {params_.recipient_restrictions, ListUse::recipient, recipient_},
+        {params_.data_restrictions, ListUse::data, data_},
+        {params_.end_of_data_restrictions, ListUse::end_of_data, end_of_data_},
+    }};
+    for (const Row& row : rows) {
+        auto list = RestrictionList::parse(row.param(), row.use);
+        if (!list)
+            return at_parameter(config, row.param.name(), list.error());
+        row.list = *std::move(list);
+    }
+    if (!relay_.can_stop_relaying() && !recipient_.can_stop_relaying())
+        return Error{
+            Fault::config,
+            fmt::format("{}: in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify "
+                        "at least one working instance of: reject_unauth_destination, "
+                        "defer_unauth_destination, reject, defer",
+                        config.place("smtpd_relay_restrictions"))};
+
+    ListOptions options;
+    options.kind = ListKind::addresses;
+    auto networks = MatchList::open(params_.mynetworks(), options);
+    if (!networks)
+        return at_parameter(config, "mynetworks", networks.error());
+    mynetworks_ = *std::move(networks);
+    auto exclusions = MatchList::open(params_.bare_newline_exclusions(), options);
+    if (!exclusions)
+        return at_parameter(config, "smtpd_forbid_bare_newline_exclusions", exclusions.error());
+    bare_newline_exclusions_ = *std::move(exclusions);
+    own_addresses_ = own_addresses(params_.inet_interfaces());
+
+    for (const std::string& word : parse_list(params_.header_rewrite_clients())) {
+        local_by_interface_ |= word == "permit_inet_interfaces";
+        local_by_network_ |= word == "permit_mynetworks";
+    }
+    key_options_.recipient_delimiter = params_.recipient_delimiter();
+    key_options_.parent_matches_subdomains = contains(params_.parent_domains(), "smtpd_access_maps");
+    checks_unlisted_ =
+        params_.reject_unlisted_recipient() && !contains(params_.overrides(), "no_unknown_recipient_checks");
+    return {};
+}
+
+Result<> Policy::open_tables(const Config& config)
+{
+    struct Row {
+        const Param<std::string>& param;
+        LookupTables& tables;
+    };
+    const std::array<Row, 6> rows = {{
+        {params_.canonical_maps, canonical_},
+        {params_.recipient_canonical_maps, recipient_canonical_},
+        {params_.alias_recipients, aliases_},
+        {params_.local_recipients, local_},
+        {params_.mailbox_recipients, mailboxes_},
+        {params_.relay_recipients, relays_},
+    }};
+    for (const Row& row : rows) {
+        auto tables = LookupTables::open(row.param());
+        if (!tables)
+            return at_parameter(config, row.param.name(), tables.error());
+        row.tables = *std::move(tables);
+    }
+    return {};
+}
+
+bool Policy::is_stale() const
+{
+    const auto lists = {&client_, &helo_, &sender_, &relay_, &recipient_, &data_, &end_of_data_};
+    const auto tables = {&canonical_, &recipient_canonical_, &aliases_, &local_, &mailboxes_, &relays_};
+    const auto stale = [](const auto* part) { return part->is_stale(); };
+    return std::ranges::any_of(lists, stale) || std::ranges::any_of(tables, stale) || mynetworks_.is_stale();
+}
+
+Task<Verdict> Policy::check(Step step, const AccessSubject& subject) const
+{
+    AccessCheck check(*this, subject);
+    Verdict verdict;
+    const bool delayed = params_.delay_reject();
+    switch (step) {
+    case Step::connect:
+        if (!delayed)
+            verdict = co_await check.run(client_);
+        break;
+    case Step::helo:
+        if (!delayed)
+            verdict = co_await check.run(helo_);
+        break;
+    case Step::mail:
+        if (!delayed)
+            verdict = co_await check_sender(check);
+        break;
+    case Step::recipient:
+        verdict = co_await check_recipient(check, subject);
+        break;
+    case Step::data:
+        verdict = co_await check.run(data_);
+        break;
+    case Step::end_of_data:
+        verdict = co_await check.run(end_of_data_);
+        break;
+    }
+    co_return verdict;
+}
+
+Task<Verdict> Policy::check_sender(AccessCheck& check) const
+{
+    Verdict verdict = co_await check.run(sender_);
+    if (!verdict.refused() && params_.reject_unlisted_sender())
+        verdict = co_await check.sender_is_listed();
+    co_return verdict;
+}
+
+Task<Verdict> Policy::check_recipient(AccessCheck& check, const AccessSubject& subject) const
+{
+    if (params_.delay_reject()) {
+        Verdict verdict = co_await check.run(client_);
+        if (!verdict.refused())
+            verdict = co_await check.run(helo_);
+        if (!verdict.refused())
+            verdict = co_await check_sender(check);
+        if (verdict.refused())
+            co_return verdict;
+    }
+    // The postmaster of this host can always be reached (RFC 5321, 4.5.1).
+    const bool postmaster = equals_ignoring_case(subject.recipient.value_or(""), "postmaster");
+    if (postmaster)
+        co_return Verdict();
+    // Each list must let the command pass; a permit ends its own list only.
+    const bool relay_first = params_.relay_before_recipient();
+    const RestrictionList& first = relay_first ? relay_ : recipient_;
+    const RestrictionList& second = relay_first ? recipient_ : relay_;
+    Verdict verdict = co_await check.run(first);
+    if (!verdict.refused())
+        verdict = co_await check.run(second);
+    if (!verdict.refused() && checks_unlisted_)
+        verdict = co_await check.recipient_is_listed();
+    co_return verdict;
+}
+
+bool Policy::is_own_address(std::string_view address) const
+{
+    return contains(own_addresses_, address);
+}
+
+bool Policy::is_local_client(const Peer& client) const
+{
+    return !client.network || (local_by_interface_ && is_own_address(client.address)) ||
+           (local_by_network_ && mynetworks_.match(client.address));
+}
+
+bool Policy::may_send_bare_newline(const Peer& client) const
+{
+    return !client.network || static_cast<bool>(bare_newline_exclusions_.match(client.address));
+}
+
+bool Policy::is_authorized(const ipc::Resolved& resolved) const
+{
+    using Class = ipc::AddressClass;
+    if (resolved.address_class == Class::other || resolved.address_class == Class::error)
+        return false;
+    // user@elsewhere@here: who knows what the next host makes of it.
+    const std::string_view local = split_address(resolved.recipient).local;
+    const bool routed = local.find('@') != std::string_view::npos ||
+                        (params_.percent_hack() && local.find('%') != std::string_view::npos) ||
+                        (params_.bang_path() && local.find('!') != std::string_view::npos);
+    return !routed || (params_.untrusted_routing() && resolved.address_class == Class::relay);
+}
+
+Listing Policy::listing_of(const ipc::Resolved& resolved) const
+{
+    using Class = ipc::AddressClass;
+    struct Row {
+        Class address_class;
+        LookupTables* tables;
+        int code;
+        std::string_view name;
+    };
+    const std::array<Row, 4> rows = {{
+        {Class::local, &local_, params_.unknown_local_code(), "local recipient"},
+        {Class::virtual_alias, nullptr, params_.unknown_alias_code(), "virtual alias"},
+        {Class::virtual_mailbox, &mailboxes_, params_.unknown_mailbox_code(), "virtual mailbox"},
+        {Class::relay, &relays_, params_.unknown_relay_code(), "relay recipient"},
+    }};
+    const auto row = std::ranges::find(rows, resolved.address_class, &Row::address_class);
+    if (row == rows.end() || (row->tables != nullptr && row->tables->empty()))
+        return {};
+
+    AddressKeyOptions options = key_options_;
+    const bool local = resolved.address_class == Class::local;
+    options.is_local = [local](std::string_view) { return local; };
+    const auto mapped = mapping_keys(resolved.recipient, options);
+    const auto mailbox = row->tables ? mailbox_keys(resolved.recipient, options) : std::vector<AddressKey>();
+    struct Question {
+        LookupTables* tables;
+        const std::vector<AddressKey>* keys;
+    };
+    // Whatever is rewritten or expanded exists.
+    const std::array<Question, 4> questions = {{
+        {&recipient_canonical_, &mapped},
+        {&canonical_, &mapped},
+        {&aliases_, &mapped},
+        {row->tables, &mailbox},
+    }};
+    Listing listing;
+    for (const Question& question : questions) {
+        if (question.tables == nullptr || question.tables->empty())
+            continue;
+        const Lookup answer = question.tables->find(*question.keys);
+        if (answer.is_found())
+            return {};
+        if (answer.is_broken()) {
+            listing.failure = answer.reason();
+            return listing;
+        }
+    }
+    listing.listed = false;
+    listing.code = row->code;
+    listing.reason =
+        params_.show_table_name() ? fmt::format("User unknown in {} table", row->name) : "User unknown";
+    return listing;
+}
+
+} // namespace bulkhead

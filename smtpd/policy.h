@@ -1,0 +1,93 @@
+// Who may send what to whom: the lists and tables that main.cf names, opened before
+// the jail and shared by all sessions of the worker.
+#pragma once
+
+#include "lookup_tables.h"
+#include "params.h"
+#include "restrictions.h"
+
+#include "table/domain_list.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+// The step of a dialogue at which lists are evaluated.
+enum class Step { connect, helo, mail, recipient, data, end_of_data };
+
+// Whether a recipient exists, as far as the tables of its domain's class say.
+struct Listing {
+    bool listed = true;
+    std::string failure; // a table could not answer
+    int code = 0;        // when not listed
+    std::string reason;  // "User unknown in local recipient table"
+};
+
+class Policy
+{
+public:
+    // Reads the lists and opens the tables.  The error names place, parameter and
+    // reason.  params and rewriter must outlive the policy.
+    static Result<std::unique_ptr<Policy>> open(const Config& config, const SmtpdParams& params,
+                                                ipc::RewriteClient& rewriter);
+
+    // The verdict of all lists that belong to this step (smtpd_delay_reject moves
+    // client, helo and sender restrictions to the recipient).
+    Task<Verdict> check(Step step, const AccessSubject& subject) const;
+
+    // Headers of this client's mail are ours to complete.
+    bool is_local_client(const Peer& client) const;
+    bool may_send_bare_newline(const Peer& client) const;
+
+    // A table has changed: the worker should hand over.
+    bool is_stale() const;
+
+    // ---- what rules ask ----
+    const SmtpdParams& params() const { return params_; }
+    ipc::RewriteClient& rewriter() const { return rewriter_; }
+    const MatchList& mynetworks() const { return mynetworks_; }
+    const AddressKeyOptions& key_options() const { return key_options_; }
+    bool is_own_address(std::string_view address) const;
+    // A destination that mail is taken for from anybody.
+    bool is_authorized(const ipc::Resolved& resolved) const;
+    Listing listing_of(const ipc::Resolved& resolved) const;
+
+private:
+    Policy(const SmtpdParams& params, ipc::RewriteClient& rewriter) : params_(params), rewriter_(rewriter) {}
+
+    Result<> open_lists(const Config& config);
+    Result<> open_tables(const Config& config);
+    Task<Verdict> check_sender(AccessCheck& check) const;
+    Task<Verdict> check_recipient(AccessCheck& check, const AccessSubject& subject) const;
+
+    const SmtpdParams& params_;
+    ipc::RewriteClient& rewriter_;
+    MatchList mynetworks_;
+    MatchList bare_newline_exclusions_;
+    std::vector<std::string> own_addresses_;
+    AddressKeyOptions key_options_;
+    bool local_by_interface_ = false; // local_header_rewrite_clients
+    bool local_by_network_ = false;
+    bool checks_unlisted_ = true;
+
+    RestrictionList client_;
+    RestrictionList helo_;
+    RestrictionList sender_;
+    RestrictionList relay_;
+    RestrictionList recipient_;
+    RestrictionList data_;
+    RestrictionList end_of_data_;
+
+    // Looking up does not change what a table says, though it may move inside a file.
+    mutable LookupTables canonical_;
+    mutable LookupTables recipient_canonical_;
+    mutable LookupTables aliases_;
+    mutable LookupTables local_;
+    mutable LookupTables mailboxes_;
+    mutable LookupTables relays_;
+};
+
+} // namespace bulkhead

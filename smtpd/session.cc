@@ -1,0 +1,307 @@
+#include "session.h"
+
+#include "async/wait.h"
+#include "base/text.h"
+#include "log/log.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+// Replies that pile up for a client that sends and does not read.
+constexpr std::size_t unsent_limit = 64 * 1024;
+
+// Commands answered without a pause before other sessions get their turn.
+constexpr unsigned commands_per_turn = 64;
+
+constexpr std::size_t early_input_limit = 64 * 1024;
+constexpr std::size_t shown_input = 100; // bytes of improper input in a log line
+
+// How long a session that is over waits for its last reply to leave.
+constexpr Milliseconds farewell_time{10'000};
+
+// "MAIL FROM:<a@b>\r\n" with the line end made visible.
+std::string escaped(std::string_view input)
+{
+    std::string out;
+    for (const char c : input.substr(0, shown_input)) {
+        if (c == '\r')
+            out += "\\r";
+        else if (c == '\n')
+            out += "\\n";
+        else if (c == '\\')
+            out += "\\\\";
+        else if (c >= ' ' && c <= '~')
+            out += c;
+        else
+            out += fmt::format("\\{:03o}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    }
+    return out;
+}
+
+} // namespace
+
+const std::array<SmtpSession::Command, SmtpSession::verbs> SmtpSession::commands_ = {{
+    {"HELO", &SmtpSession::helo, false, true},
+    {"EHLO", &SmtpSession::ehlo, false, true},
+    {"STARTTLS", &SmtpSession::starttls, false, true},
+    {"AUTH", &SmtpSession::auth, false, true},
+    {"MAIL", &SmtpSession::mail},
+    {"RCPT", &SmtpSession::rcpt},
+    {"DATA", &SmtpSession::data, false, true},
+    {"RSET", &SmtpSession::rset, true},
+    {"NOOP", &SmtpSession::noop, true, true},
+    {"VRFY", &SmtpSession::vrfy, true, true},
+    {"QUIT", &SmtpSession::quit},
+    {"UNKNOWN", &SmtpSession::unknown},
+}};
+
+const SmtpSession::Command& SmtpSession::find_command(std::string_view verb)
+{
+    const auto known = commands_.end() - 1; // "UNKNOWN" is no word of the protocol
+    return *std::find_if(commands_.begin(), known,
+                         [&](const Command& command) { return equals_ignoring_case(command.name, verb); });
+}
+
+SmtpSession::SmtpSession(Stream& client, SmtpdService& service)
+    : stream_(client), service_(service), peer_(peer_of(client.fd(), service.params.peer_names())),
+      discarded_(service.discarded_keywords)
+{
+    stream_.set_timeout(service_.params.timeout());
+}
+
+std::string SmtpSession::label() const
+{
+    return service_.params.log_ports() && peer_.network ? peer_.label_with_port() : peer_.label();
+}
+
+void SmtpSession::log_event(std::string_view what, std::string_view where) const
+{
+    log::info(fmt::format("{} after {} from {}", what, where, label()));
+}
+
+Task<> SmtpSession::run()
+{
+    if (!service_.standalone)
+        log::info("connect from " + label());
+    co_await greet();
+    for (unsigned commands = 1; !closing_; ++commands) {
+        if (errors_ >= service_.params.hard_errors()) {
+            log_event("too many errors", where_);
+            write(Reply(421, "4.7.0", service_.myhostname + " Error: too many errors"));
+            break;
+        }
+        if (commands % commands_per_turn == 0)
+            co_await yield_turn();
+        begin_wait();
+        const auto line = co_await stream_.read_line(static_cast<std::size_t>(service_.params.line_limit()));
+        if (!line) {
+            end_with(line.error());
+            break;
+        }
+        std::string text(line->text);
+        co_await obey(std::move(text), line->complete, line->bare_lf);
+    }
+    reset_transaction();
+    if (!lost_) {
+        stream_.set_timeout(farewell_time);
+        stream_.clear_deadline();
+        (void)co_await stream_.flush();
+    }
+    log_end();
+}
+
+void SmtpSession::begin_wait()
+{
+    if (service_.params.request_deadline())
+        stream_.set_deadline(SteadyClock::now() + service_.params.timeout());
+}
+
+Task<> SmtpSession::greet()
+{
+    if (!service_.standalone && drop_early_input() && service_.params.forbid_unauth_pipelining()) {
+        closing_ = true;
+        write(Reply(554, "5.5.0", "Error: SMTP protocol synchronization"));
+        co_return;
+    }
+    const AccessSubject about = subject("CONNECT");
+    const Verdict verdict = co_await check(Step::connect, about);
+    if (verdict.refused()) {
+        denied_ = true;
+        write(refuse(about, verdict.reply()));
+        co_return;
+    }
+    write(Reply(220, service_.params.banner()));
+}
+
+// What a client says before it was greeted is no answer to anything: it is taken
+// from the socket and forgotten.  True: there was some.
+bool SmtpSession::drop_early_input()
+{
+    char block[4096];
+    std::size_t total = 0;
+    while (total < early_input_limit) {
+        const ssize_t n = ::recv(stream_.fd(), block, sizeof block, MSG_DONTWAIT);
+        if (n <= 0)
+            break; // the end of the connection is still there for the stream to see
+        if (total == 0)
+            log_event(
+                "improper command pipelining",
+                fmt::format("CONNECT from {}: {}", label(), escaped({block, static_cast<std::size_t>(n)})));
+        total += static_cast<std::size_t>(n);
+    }
+    return total > 0;
+}
+
+// A client that sends on where it must wait (RFC 2920, 3.1), or that pipelines
+// without having seen the offer; told once per session.
+void SmtpSession::notice_pipelining(const Command& command)
+{
+    const bool known = &command != &commands_.back();
+    if (broke_pipelining_ || service_.standalone || !known || (extended_ && !command.ends_group))
+        return;
+    const std::string_view ahead = stream_.buffered();
+    if (ahead.empty())
+        return;
+    broke_pipelining_ = true;
+    log::info(fmt::format("improper command pipelining after {} from {}: {}", command.name, label(),
+                          escaped(ahead)));
+}
+
+Task<> SmtpSession::obey(std::string text, bool complete, bool bare_newline)
+{
+    if (log::verbosity() > 0)
+        log::trace(fmt::format("< {}: {}", label(), text));
+    if (bare_newline && service_.params.bare_newline() == "reject" &&
+        !service_.policy.may_send_bare_newline(peer_)) {
+        closing_ = true;
+        const AccessSubject about = subject(where_);
+        const Reply reply(service_.params.bare_newline_code(), "5.5.2",
+                          service_.myhostname + " Error: bare <LF> received");
+        co_return co_await say(refuse(about, reply));
+    }
+    if (!complete) {
+        ++errors_;
+        co_return co_await say(Reply(500, "5.5.2", "Error: line too long"));
+    }
+    const CommandLine line = split_command(text);
+    if (line.verb.empty()) {
+        ++errors_;
+        co_return co_await say(Reply(500, "5.5.2", "Error: bad syntax"));
+    }
+    const Command& command = find_command(line.verb);
+    const bool slow = errors_ > service_.params.soft_errors();
+    Reply reply = co_await answer(command, line);
+    if (reply.code == 0)
+        co_return; // the client has gone
+    if (slow) {
+        (void)co_await stream_.flush();
+        co_await sleep_for(service_.params.error_sleep());
+    }
+    co_await say(std::move(reply));
+}
+
+Task<Reply> SmtpSession::answer(const Command& command, const CommandLine& line)
+{
+    Tally& tally = tallies_[static_cast<std::size_t>(&command - commands_.data())];
+    ++tally.all;
+    where_ = command.name;
+    verb_ = line.verb;
+    pardoned_ = false;
+    if (command.junk && ++junk_ > service_.params.junk_commands())
+        ++errors_;
+    notice_pipelining(command);
+    if (broke_pipelining_ && service_.params.forbid_unauth_pipelining()) {
+        closing_ = true;
+        co_return Reply(554, "5.5.0", "Error: SMTP protocol synchronization");
+    }
+    if (denied_ && command.name != "QUIT") {
+        ++errors_;
+        co_return Reply(503, "5.7.0", fmt::format("Error: access denied for {}", peer_.label()));
+    }
+    const auto handler = command.answer;
+    Reply reply = co_await (this->*handler)(line.arguments);
+    if (reply.ok())
+        ++tally.good;
+    else if (reply.code != 0 && !pardoned_)
+        ++errors_;
+    co_return reply;
+}
+
+Task<> SmtpSession::say(Reply reply)
+{
+    write(std::move(reply));
+    if (stream_.unsent() > unsent_limit) {
+        const auto sent = co_await stream_.flush();
+        if (!sent)
+            end_with(sent.error());
+    }
+}
+
+void SmtpSession::write(Reply reply)
+{
+    if (service_.params.soft_bounce() && reply.code >= 500) {
+        reply.code -= 100;
+        if (reply.dsn.starts_with('5'))
+            reply.dsn[0] = '4';
+    }
+    // 421 and 521 say themselves that the connection is closed (RFC 5321, 3.8).
+    if (reply.code == 421 || reply.code == 521)
+        closing_ = true;
+    if (log::verbosity() > 0)
+        log::trace(fmt::format("> {}: {}", label(), reply.summary()));
+    reply.append_wire(stream_.output());
+}
+
+// The stream has failed: what the client is told, and what the log.
+void SmtpSession::end_with(const Error& error)
+{
+    if (closing_)
+        return;
+    closing_ = true;
+    if (error.fault == Fault::timeout) {
+        log_event("timeout", where_);
+        write(Reply(421, "4.4.2", service_.myhostname + " Error: timeout exceeded"));
+        return;
+    }
+    lost_ = true;
+    if (error.fault == Fault::cancelled) {
+        // The worker stops at once: a cancelled stream sends nothing any more.
+        write(Reply(421, "4.3.2", service_.myhostname + " Service shutting down"));
+        (void)::send(stream_.fd(), stream_.output().data(), stream_.output().size(),
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+        return;
+    }
+    log_event("lost connection", where_);
+}
+
+// "disconnect from a[b] ehlo=1 mail=1/2 commands=2/3"
+void SmtpSession::log_end() const
+{
+    if (service_.standalone)
+        return;
+    const auto count = [](const Tally& tally) {
+        return tally.good == tally.all ? std::to_string(tally.all)
+                                       : fmt::format("{}/{}", tally.good, tally.all);
+    };
+    std::string text = "disconnect from " + label();
+    Tally sum;
+    for (std::size_t i = 0; i < verbs; ++i) {
+        sum.good += tallies_[i].good;
+        sum.all += tallies_[i].all;
+        if (tallies_[i].all > 0)
+            text += fmt::format(" {}={}", lower(commands_[i].name), count(tallies_[i]));
+    }
+    text += sum.all == 0 ? " commands=0/0" : " commands=" + count(sum);
+    log::info(text);
+}
+
+} // namespace bulkhead

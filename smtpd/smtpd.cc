@@ -1,0 +1,93 @@
+#include "smtpd.h"
+
+#include "log/log.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+// How often the sources of tables are looked at.
+constexpr Seconds table_check_interval{1};
+
+// receive_override_options (postconf(5)) to what cleanup shall do.
+unsigned cleanup_flags_of(const std::vector<std::string>& overrides)
+{
+    struct Row {
+        std::string_view option;
+        unsigned flag;
+    };
+    static constexpr std::array<Row, 2> rows = {{
+        {"no_address_mappings", ipc::cleanup_flag::map_addresses},
+        {"no_header_body_checks", ipc::cleanup_flag::filter},
+    }};
+    unsigned flags = ipc::cleanup_flag::filter | ipc::cleanup_flag::map_addresses;
+    for (const Row& row : rows)
+        if (std::ranges::find(overrides, row.option) != overrides.end())
+            flags &= ~row.flag;
+    return flags;
+}
+
+Result<MatchList> open_word_list(const Config& config, const Param<std::string>& param)
+{
+    auto list = MatchList::open(param());
+    if (!list)
+        return Error{Fault::config, fmt::format("{}: {}: {}", config.place(param.name()), param.name(),
+                                                list.error().context)};
+    return list;
+}
+
+} // namespace
+
+Result<> Smtpd::before_jail()
+{
+    constexpr std::array<std::string_view, 4> newline_words = {"no", "yes", "normalize", "reject"};
+    if (std::ranges::find(newline_words, params_.bare_newline()) == newline_words.end())
+        return Error{Fault::config,
+                     fmt::format("{}: smtpd_forbid_bare_newline: bad value \"{}\"",
+                                 config().place("smtpd_forbid_bare_newline"), params_.bare_newline())};
+    rewriter_.emplace("private/" + params_.rewrite_service());
+    cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());
+    TRY(policy_, Policy::open(config(), params_, *rewriter_));
+    TRY(forbidden_commands_, open_word_list(config(), params_.forbidden_commands));
+    TRY(noop_commands_, open_word_list(config(), params_.noop_commands));
+    // In the jail the current folder is the spool; by hand it may be any.
+    disk_.emplace(".", params_.minimum_free(), params_.message_size());
+    service_.emplace(SmtpdService{params_, *policy_, *cleanup_, *disk_, forbidden_commands_, noop_commands_,
+                                  common().myhostname(), common().mail_name(),
+                                  cleanup_flags_of(params_.overrides()),
+                                  offers_in(params_.discarded_keywords())});
+    return {};
+}
+
+void Smtpd::hand_over_if_stale()
+{
+    const SteadyTime now = Loop::current().now();
+    if (is_draining() || now - tables_checked_ < table_check_interval)
+        return;
+    tables_checked_ = now;
+    if (!policy_->is_stale())
+        return;
+    log::info("table has changed -- restarting");
+    retire();
+}
+
+Task<> Smtpd::serve(Session& client)
+{
+    if (client.standalone) {
+        service_->standalone = true;
+        disk_.emplace(common().queue_directory(), params_.minimum_free(), params_.message_size());
+    } else {
+        hand_over_if_stale();
+    }
+    SmtpSession session(client.stream, *service_);
+    co_await session.run();
+}
+
+} // namespace bulkhead

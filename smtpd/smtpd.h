@@ -1,0 +1,37 @@
+// The SMTP server worker: one process, many sessions.
+#pragma once
+
+#include "session.h"
+
+#include "worker/worker.h"
+
+#include <memory>
+#include <optional>
+
+namespace bulkhead
+{
+
+class Smtpd final : public Worker
+{
+public:
+    ParamSet& params() override { return params_; }
+
+    // Tables and lists outside the jail are opened while we can still see them.
+    Result<> before_jail() override;
+    Task<> serve(Session& client) override;
+
+private:
+    void hand_over_if_stale();
+
+    SmtpdParams params_;
+    std::optional<ipc::RewriteClient> rewriter_;
+    std::optional<ipc::Service> cleanup_;
+    std::unique_ptr<Policy> policy_;
+    std::optional<DiskSpace> disk_;
+    MatchList forbidden_commands_;
+    MatchList noop_commands_;
+    std::optional<SmtpdService> service_;
+    SteadyTime tables_checked_{};
+};
+
+} // namespace bulkhead

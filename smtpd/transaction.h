@@ -1,0 +1,56 @@
+// One mail transaction of a session: what MAIL and RCPT said, and the message on its
+// way.  Its end, whatever it was, is the end of this object.
+#pragma once
+
+#include "message_sink.h"
+#include "peer.h"
+
+#include "base/clock.h"
+#include "smtp/command.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace bulkhead
+{
+
+struct Transaction {
+    explicit Transaction(MailCommand command) : mail(std::move(command)), arrival(WallTime::now()) {}
+
+    MailCommand mail;
+    WallTime arrival;
+    int recipients = 0;
+    int overshoot = 0;                 // RCPT commands above the limit
+    std::string recipient;             // the one, while there is only one; internal form
+    std::unique_ptr<MessageSink> sink; // from the first good recipient on
+    std::string queue_id;              // the sink's, also when that is gone
+    bool broken = false;               // the sink failed: refuse at the end
+};
+
+// The client of a message, as the records tell it.
+struct ClientFacts {
+    const Peer& peer;
+    std::string_view helo;     // empty: none
+    std::string_view protocol; // "ESMTP"
+    bool rewrite_headers;      // headers are ours to complete
+};
+
+// The envelope up to the first recipient: T, A, S, A.
+void append_envelope(std::string& records, const Transaction& transaction, const ClientFacts& client,
+                     bool with_client);
+
+// One recipient: A, O, R.
+void append_recipient(std::string& records, const RcptCommand& command, bool with_original);
+
+// The Received: header.
+struct ReceivedFacts {
+    std::string_view host; // myhostname
+    std::string_view mail_name;
+    std::string_view queue_id;
+    std::string_view recipient; // internal form; empty: more than one
+    std::int64_t time = 0;
+};
+void append_received(std::string& records, const ClientFacts& client, const ReceivedFacts& facts);
+
+} // namespace bulkhead

@@ -1,0 +1,91 @@
+// A session of the SMTP server in memory: the client is a thread at the other end of
+// a socket pair, cleanup and rewrite are coroutines on sockets in a temporary folder.
+#pragma once
+
+#include "session.h"
+
+#include "async/scope.h"
+#include "config/config.h"
+#include "config/main_cf.h"
+#include "ipc/channel.h"
+#include "os/files.h"
+
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace bulkhead::smtpd_test
+{
+
+// Answers for cleanup and rewrite.  Domains: local.test, alias.test, virtual.test and
+// relay.test are of the classes that their names say; broken.test cannot be resolved.
+class FakeServices
+{
+public:
+    FakeServices();
+    ~FakeServices();
+
+    std::string path(std::string_view name) const { return folder_ + "/" + std::string(name); }
+
+    // Runs the loop until all conversations are over.
+    void finish();
+
+    std::vector<std::string> messages; // records of each finished message
+    ipc::CleanupResult result;         // what the next ones get
+    unsigned flags = 0;                // of the last message
+    int opened = 0;
+    bool drops = false; // closes the connection instead of answering the end
+
+private:
+    void listen(const char* name, Task<> (*serve)(FakeServices* self, UniqueFd fd));
+    static Task<> serve_rewrite(FakeServices* self, UniqueFd fd);
+    static Task<> serve_cleanup(FakeServices* self, UniqueFd fd);
+
+    std::string folder_;
+    Scope scope_;
+    std::vector<UniqueFd> sockets_;
+    std::vector<std::unique_ptr<ReadWatch>> watches_;
+};
+
+// The client's side, blocking, with a limit of five seconds for each line.
+class BlockingClient
+{
+public:
+    explicit BlockingClient(int fd);
+
+    // A line without its end; nullopt when the connection ended.
+    std::optional<std::string> read_line();
+    std::string read_reply(); // all lines of it, joined by '\n'
+    void send(std::string_view bytes);
+    std::string say(std::string_view line) // one command, its reply
+    {
+        send(std::string(line) + "\r\n");
+        return read_reply();
+    }
+
+private:
+    int fd_;
+    std::string pending_;
+};
+
+struct Harness {
+    // settings: main.cf lines on top of the usual ones.
+    explicit Harness(const std::string& settings = {});
+
+    // One session with this client.
+    void talk(const std::function<void(BlockingClient&)>& client);
+
+    // Settings that are refused: why.
+    static std::string refusal(const std::string& settings);
+
+    FakeServices services;
+    SmtpdParams params;
+};
+
+} // namespace bulkhead::smtpd_test
