@@ -1,0 +1,123 @@
+#include "access_action.h"
+#include "disk_space.h"
+#include "harness.h"
+#include "standalone_sink.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace bulkhead::smtpd_test
+{
+
+namespace
+{
+
+using testing::HasSubstr;
+
+TEST(SmtpdParams, DeclarationsAgreeWithTheTable)
+{
+    for (const std::string& line : SmtpdParams().disagreements())
+        EXPECT_THAT(line, testing::AnyOf(HasSubstr("mynetworks:"))) << "depends on the machine";
+}
+
+TEST(Policy, UnknownRestrictionIsNamedWithItsPlace)
+{
+    EXPECT_EQ(Harness::refusal("smtpd_recipient_restrictions = reject_unauth_destination, permitt\n"),
+              "main.cf, line 9: smtpd_recipient_restrictions: unknown restriction \"permitt\"");
+}
+
+TEST(Policy, AServerThatWouldRelayForAllIsRefused)
+{
+    EXPECT_THAT(Harness::refusal("smtpd_relay_restrictions = permit\n"),
+                HasSubstr("specify at least one working instance of"));
+}
+
+TEST(Policy, UnknownTableTypeIsRefused)
+{
+    EXPECT_THAT(Harness::refusal("smtpd_client_restrictions = check_client_access nosuch:x\n"),
+                HasSubstr("unsupported dictionary type: nosuch"));
+}
+
+TEST(Policy, BadNetworkIsRefused)
+{
+    EXPECT_THAT(Harness::refusal("mynetworks = 10.0.0.1/8\n"), HasSubstr("main.cf, line 9: mynetworks: "));
+}
+
+// Two floors of the library once had classes of one name: this holds them apart.
+TEST(Policy, NetworksContainTheirAddresses)
+{
+    ListOptions options;
+    options.kind = ListKind::addresses;
+    const auto list = MatchList::open("127.0.0.0/8 [2001:db8::]/32 192.0.2.7", options);
+    ASSERT_TRUE(list);
+    for (const char* inside : {"127.0.0.1", "127.9.9.9", "2001:db8::5", "192.0.2.7"})
+        EXPECT_TRUE(list->match(inside)) << inside;
+    for (const char* outside : {"128.0.0.1", "2001:db9::5", "192.0.2.8", "::1"})
+        EXPECT_FALSE(list->match(outside)) << outside;
+}
+
+TEST(Policy, ATableThatCannotBeOpenedIsATemporaryFailure)
+{
+    Harness harness("virtual_mailbox_maps = texthash:/no/such/file\n");
+    harness.talk([](BlockingClient& client) {
+        client.read_reply();
+        client.say("HELO x");
+        client.say("MAIL FROM:<a@ext.test>");
+        EXPECT_EQ(client.say("RCPT TO:<x@virtual.test>"),
+                  "451 4.3.0 <x@virtual.test>: Temporary lookup failure");
+        EXPECT_EQ(client.say("RCPT TO:<user@local.test>"), "250 2.1.5 Ok");
+    });
+}
+
+struct Action {
+    std::string_view text;
+    AccessAction::Kind kind;
+    int code;
+    std::string_view dsn;
+    std::string_view rest;
+};
+
+TEST(AccessAction, ReadsEveryForm)
+{
+    using Kind = AccessAction::Kind;
+    for (const Action& row : {
+             Action{"OK", Kind::permit, 0, "", ""},
+             Action{"12345", Kind::permit, 0, "", ""},
+             Action{"dunno", Kind::undecided, 0, "", ""},
+             Action{"REJECT", Kind::reject, 0, "", ""},
+             Action{"reject 5.7.9 no thanks", Kind::reject, 0, "5.7.9", "no thanks"},
+             Action{"DEFER  5.7.9 odd", Kind::defer, 0, "", "5.7.9 odd"},
+             Action{"450 4.7.9 later", Kind::reply, 450, "4.7.9", "later"},
+             Action{"554 plain", Kind::reply, 554, "", "plain"},
+             Action{"reject_unauth_destination, permit", Kind::restrictions, 0, "",
+                    "reject_unauth_destination, permit"},
+         }) {
+        const AccessAction action = parse_access_action(row.text);
+        EXPECT_EQ(action.kind, row.kind) << row.text;
+        EXPECT_EQ(action.code, row.code) << row.text;
+        EXPECT_EQ(action.dsn, row.dsn) << row.text;
+        EXPECT_EQ(action.text, row.rest) << row.text;
+    }
+}
+
+TEST(DiskSpace, KeepsTheMinimumAndRoomForOneAndAHalfMessages)
+{
+    EXPECT_TRUE(is_enough_space(16'000'000, 0, 10'240'000, 0));
+    EXPECT_FALSE(is_enough_space(15'000'000, 0, 10'240'000, 0));
+    EXPECT_FALSE(is_enough_space(1'000, 1'000, 0, 0));
+    EXPECT_FALSE(is_enough_space(1'000, 0, 0, 1'000));
+    EXPECT_TRUE(is_enough_space(1'000, 0, 0, 0));
+}
+
+TEST(PostdropAnswers, AreFoundInBothForms)
+{
+    using namespace std::string_view_literals;
+    EXPECT_EQ(find_postdrop_answer("protocol=postdrop_protocol\nqueue_id=AB12\n\n", "queue_id"), "AB12");
+    EXPECT_EQ(find_postdrop_answer("protocol\0postdrop_protocol\0queue_id\0AB12\0\0"sv, "queue_id"), "AB12");
+    EXPECT_EQ(find_postdrop_answer("queue_id=AB1", "queue_id"), "");
+    EXPECT_EQ(find_postdrop_answer("xqueue_id=AB1\n", "queue_id"), "");
+}
+
+} // namespace
+
+} // namespace bulkhead::smtpd_test
