@@ -3,8 +3,9 @@
 
 Clients with a ledger send while workers, and now and then the master with all of them,
 get SIGKILL.  $BULKHEAD_KILL_SECONDS says how long (60 for a run by hand), $BULKHEAD_SEED
-which random choices.  The verdict counts each acknowledged message, and explains each
-duplicate by a kill between its delivery and the mark that it was delivered.
+which random choices.  The verdict counts each acknowledged message.  A duplicate needs a
+kill between its delivery and the mark that it was delivered; a message that arrives
+although its client was told 4xx needs a kill between its commit and the answer.
 """
 import json
 import os
@@ -43,12 +44,12 @@ class Kill(scenario.Scenario):
         self.system_.kill_everything()
         self.system_.start()
 
-    def unexplained(self, duplicates):
-        """Duplicates without a kill near one of their deliveries."""
+    def unexplained(self, identities):
+        """Those messages without a kill near one of their deliveries."""
         arrivals = {}
         for message in self.received.messages:
             arrivals.setdefault(message.id, []).append(message.when)
-        return [identity for identity in duplicates
+        return [identity for identity in identities
                 if not any(-IN_DOUBT <= kill - when <= IN_DOUBT for kill, _ in self.kills for when in arrivals[identity])]
 
     def judge(self, loads):
@@ -62,6 +63,7 @@ class Kill(scenario.Scenario):
         self.assertEqual(ledger['lost'], [], 'acknowledged messages were lost')
         self.assertEqual(ledger['strangers'], [], 'messages that nobody sent')
         self.assertEqual(self.unexplained(ledger['duplicates']), [], 'duplicates without a kill')
+        self.assertEqual(self.unexplained(ledger['arrived though refused']), [], 'refused, delivered, and nobody was killed')
         self.assertGreater(ledger['acknowledged'], 50)
         self.a.wait_empty(30)
         self.assertEqual(self.a.queue_files(), [], 'orphans in the spool')

@@ -94,8 +94,8 @@ class TheirsReadByUs(scenario.Scenario):
         self.stack = self.system('a')
         self.a, self.received = self.stack['a'], self.sink()
         self.a.relay_to(self.received.port)
-        self.a.config |= {'minimal_backoff_time': '600s', 'maximal_backoff_time': '600s', 'maximal_queue_lifetime': '1000d',
-                          'bounce_queue_lifetime': '1000d'}
+        self.a.config |= {'minimal_backoff_time': '600s', 'maximal_backoff_time': '600s', 'maximal_queue_lifetime': '100d',
+                          'bounce_queue_lifetime': '100d'}
 
     def place(self, name, queue, queue_id=None):
         """Puts a file that Postfix wrote into our spool; its queue id."""

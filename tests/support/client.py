@@ -118,13 +118,15 @@ def verdict(loads, sink, timeout=60):
         if not lost or time.monotonic() > end:
             break
         time.sleep(0.1)
-    known = acknowledged | {identity for load in loads for identity in load.unknown}
+    refused = {identity for load in loads for identity in load.refused}
+    known = acknowledged | refused | {identity for load in loads for identity in load.unknown}
     return {
         'acknowledged': len(acknowledged),
         'unknown': sum(len(load.unknown) for load in loads),
-        'refused': sum(len(load.refused) for load in loads),
+        'refused': len(refused),
         'arrived': sum(1 for identity in acknowledged if identity in counts),
         'arrived without reply': sum(1 for identity in counts if identity not in acknowledged),
+        'arrived though refused': sorted(refused & counts.keys()),
         'lost': lost,
         'duplicates': {identity: count for identity, count in counts.items() if count > 1},
         'strangers': sorted(str(identity) for identity in counts.keys() - known),

@@ -114,6 +114,7 @@ class Environment:
             'inet_protocols': 'ipv4',
             'smtpd_peername_lookup': 'no',
             'in_flow_delay': '0',
+            'notify_classes': '',
             'queue_run_delay': '1s',
             'minimal_backoff_time': '1s',
             'maximal_backoff_time': '2s',
@@ -221,15 +222,16 @@ class Environment:
         return [path.read_bytes() for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
 
     def workers(self, *programs):
-        """Processes whose root or working folder is this spool, as /proc tells it."""
+        """Workers whose root or working folder is this spool, as /proc tells it."""
         found = []
         for entry in filter(str.isdigit, os.listdir('/proc')):
             try:
                 places = {os.readlink(f'/proc/{entry}/root'), os.readlink(f'/proc/{entry}/cwd')}
             except OSError:
                 continue
-            if str(self.spool) in places and processes.alive(int(entry)):
-                if not programs or processes.name_of(entry)[:15] in [name[:15] for name in programs]:
+            name = processes.name_of(entry)
+            if str(self.spool) in places and processes.alive(int(entry)) and name != 'master':
+                if not programs or name in [program[:15] for program in programs]:
                     found.append(int(entry))
         return found
 
