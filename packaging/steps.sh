@@ -44,13 +44,9 @@ ensure_user() {
         die 73 "cannot create user $1"
 }
 
-# stage BUILD PREFIX: a complete installation below PREFIX.  postdrop and postqueue run
-# with the group that may enter maildrop/ and public/.
+# stage BUILD PREFIX: a complete installation below PREFIX.  The group comes first: with it
+# the installation gives postdrop and postqueue the right to enter maildrop/ and public/.
 stage() {
-    local program
     ensure_group bhdrop
     cmake --install "$1" --prefix "$2" >/dev/null || die 73 "cmake --install $1 --prefix $2 failed"
-    for program in postdrop postqueue; do
-        chgrp bhdrop "$2/sbin/$program" && chmod 2755 "$2/sbin/$program" || die 73 "cannot set the group of $program"
-    done
 }
