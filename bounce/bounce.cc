@@ -91,19 +91,7 @@ Task<Result<>> Bounce::flush(ipc::BounceFlush request)
     if (wanted != log_)
         co_return Error(Fault::malformed,
                         fmt::format("service {} does not make this notice", service_name()));
-    while (in_work_.contains(request.queue_id))
-        (void)co_await released_.wait();
-    struct Turn {
-        Bounce& owner;
-        const std::string& id;
-        ~Turn()
-        {
-            owner.in_work_.erase(id);
-            owner.released_.notify_all();
-        }
-    };
-    in_work_.insert(request.queue_id);
-    const Turn turn{*this, request.queue_id};
+    const auto turn = co_await flushes_.acquire(request.queue_id);
     co_return co_await flush_alone(request);
 }
 

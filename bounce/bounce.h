@@ -7,14 +7,13 @@
 #include "report.h"
 #include "rules.h"
 
-#include "async/wait.h"
+#include "async/key_lock.h"
 #include "ipc/bounce.h"
 #include "ipc/channel.h"
 #include "worker/message_worker.h"
 
 #include <optional>
 #include <string>
-#include <unordered_set>
 
 namespace bulkhead
 {
@@ -49,8 +48,7 @@ private:
     unsigned cleanup_flags_ = 0;
     std::optional<Spool> spool_;
     std::optional<ipc::Service> cleanup_;
-    std::unordered_set<std::string> in_work_; // ids whose notices are being made
-    Condition released_;
+    KeyLock flushes_; // by queue id
 };
 
 } // namespace bulkhead

@@ -184,8 +184,17 @@ Task<DeliveryStatus> Virtual::deliver_one(const Delivery& delivery, std::size_t 
     co_return status_of_failure(written.error(), target->path, shown);
 }
 
-// Waiting for a lock is the coroutine's business: no thread sleeps.
 Task<Result<>> Virtual::write_mailbox(const Target& target, const MessageCopy& message)
+{
+    if (!target.path.is_maildir()) {
+        const auto turn = co_await mailbox_files_.acquire(target.path.shown);
+        co_return co_await write_patiently(target, message);
+    }
+    co_return co_await write_patiently(target, message);
+}
+
+// Waiting for somebody else's lock is the coroutine's business: no thread sleeps.
+Task<Result<>> Virtual::write_patiently(const Target& target, const MessageCopy& message)
 {
     const auto write = [&] { return write_once(target, message); };
     for (int attempt = 1;; ++attempt) {

@@ -8,6 +8,7 @@
 #include "message_copy.h"
 #include "params.h"
 
+#include "async/key_lock.h"
 #include "table/table.h"
 #include "worker/delivery_agent.h"
 
@@ -39,6 +40,7 @@ private:
     Task<DeliveryStatus> deliver_one(const Delivery& delivery, std::size_t index,
                                      const std::vector<std::string>& stops);
     Task<Result<>> write_mailbox(const Target& target, const MessageCopy& message);
+    Task<Result<>> write_patiently(const Target& target, const MessageCopy& message);
     Result<> write_once(const Target& target, const MessageCopy& message) const;
     void look_for_changed_tables();
 
@@ -48,6 +50,7 @@ private:
     TableList gids_;
     MboxLocks locks_;
     std::int64_t limit_ = 0;
+    KeyLock mailbox_files_; // by path: our own deliveries need not wait for the clock
     SteadyTime next_look_{};
 };
 
