@@ -1,0 +1,298 @@
+#include "deliver.h"
+
+#include "async/connect.h"
+#include "base/text.h"
+#include "dns/resolver.h"
+#include "log/log.h"
+#include "os/files.h"
+#include "table/local_domains.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+using ipc::DeliveryOutcome;
+
+namespace
+{
+
+// Bytes that would end a command or start another one.
+bool is_safe_in_commands(std::string_view address)
+{
+    return std::ranges::none_of(address,
+                                [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
+}
+
+} // namespace
+
+struct SmtpAgent::Opened {
+    std::unique_ptr<SmtpSession> session;
+    std::optional<DeliveryStatus> failure;
+};
+
+// What is known about one request while hosts are tried.
+struct SmtpAgent::Attempt {
+    explicit Attempt(Delivery& d) : delivery(d), last(d.request().recipients.size()) {}
+
+    Delivery& delivery;
+    std::vector<std::optional<DeliveryStatus>> last; // the newest "try again" of a recipient
+    std::optional<DeliveryStatus> failure;           // of the hosts: the newest one
+    std::vector<SocketAddress> spoken_to;
+    int sessions = 0;     // with a complete handshake
+    bool reached = false; // a server has answered about the message
+
+    bool done() const { return delivery.all_settled(); }
+};
+
+SmtpAgent::SmtpAgent() = default;
+SmtpAgent::~SmtpAgent() = default;
+
+JailPolicy SmtpAgent::jail_policy() const
+{
+    JailPolicy policy;
+    policy.network = true;
+    return policy;
+}
+
+Result<> SmtpAgent::before_jail()
+{
+    TRY_VOID(DeliveryAgent::before_jail());
+    services_ = ServicePorts(read_file("/etc/services").value_or(std::string{}));
+    if (!services_.find(params_.tcp_port()))
+        return Error{Fault::config, fmt::format("smtp_tcp_port: unknown service \"{}\"", params_.tcp_port())};
+    TRY(resolver_, dns::Resolver::open());
+    LocalDomains::Settings own;
+    own.inet_interfaces = config().get_list("inet_interfaces");
+    own.proxy_interfaces = config().get_list("proxy_interfaces");
+    TRY(LocalDomains addresses, LocalDomains::open(own));
+    own_addresses_ = std::make_unique<LocalDomains>(std::move(addresses));
+    const LocalDomains& ours = *own_addresses_;
+    const auto is_own = [&ours](const SocketAddress& address) {
+        return static_cast<bool>(ours.contains(fmt::format("[{}]", address.text())));
+    };
+    TRY(HostFinder finder, HostFinder::open(params_, resolver_.get(), common().myhostname(), is_own));
+    finder_.emplace(std::move(finder));
+    TRY(Requirements requirements, Requirements::open(params_));
+    requirements_.emplace(std::move(requirements));
+    if (const std::string warning = requirements_->warning(); !warning.empty())
+        log::warn(warning);
+    return choose_local_addresses();
+}
+
+// smtp_bind_address, else the only address in inet_interfaces, if it is one that the
+// rest of the world can answer to.
+Result<> SmtpAgent::choose_local_addresses()
+{
+    const auto configured = [](const char* name, const std::string& text,
+                               bool v6) -> Result<std::optional<SocketAddress>> {
+        if (text.empty())
+            return std::optional<SocketAddress>{};
+        const auto address = SocketAddress::parse(
+            text.starts_with('[') && text.ends_with(']') ? text.substr(1, text.size() - 2) : text);
+        if (!address || address->is_v6() != v6)
+            return Error{Fault::config, fmt::format("{}: bad address \"{}\"", name, text)};
+        return address;
+    };
+    TRY(local_v4_, configured("smtp_bind_address", params_.bind_address(), false));
+    TRY(local_v6_, configured("smtp_bind_address6", params_.bind_address6(), true));
+    const auto interfaces = config().get_list("inet_interfaces");
+    if (interfaces.size() != 1)
+        return {};
+    const auto only = SocketAddress::parse(interfaces.front());
+    if (!only || only->is_loopback())
+        return {};
+    auto& chosen = only->is_v6() ? local_v6_ : local_v4_;
+    if (!chosen)
+        chosen = only;
+    return {};
+}
+
+Task<> SmtpAgent::deliver(Delivery& delivery)
+{
+    co_await refuse_unsafe_addresses(delivery);
+    Attempt attempt(delivery);
+    std::vector<std::string> nexthops = split_nexthops(delivery.request().nexthop);
+    const auto& fallback = params_.fallback_relay();
+    nexthops.insert(nexthops.end(), fallback.begin(), fallback.end());
+    for (const std::string& nexthop : nexthops) {
+        if (attempt.done())
+            break;
+        co_await try_nexthop(attempt, nexthop);
+    }
+    if (attempt.done())
+        co_return;
+
+    if (!attempt.failure)
+        attempt.failure = DeliveryStatus(DeliveryOutcome::deferred, "4.3.5", "no next hop");
+    if (!attempt.reached && attempt.failure->outcome == DeliveryOutcome::deferred)
+        delivery.site_trouble(attempt.failure->dsn, attempt.failure->reason);
+    for (std::size_t i = 0; i < attempt.last.size(); ++i) {
+        if (delivery.is_settled(i))
+            continue;
+        DeliveryStatus status = attempt.last[i] ? *attempt.last[i] : *attempt.failure;
+        co_await delivery.settle(i, std::move(status));
+    }
+}
+
+Task<> SmtpAgent::refuse_unsafe_addresses(Delivery& delivery)
+{
+    const ipc::DeliveryRequest& request = delivery.request();
+    const bool bad_sender = !is_safe_in_commands(request.sender);
+    for (std::size_t i = 0; i < request.recipients.size(); ++i) {
+        if (delivery.is_settled(i) || (!bad_sender && is_safe_in_commands(request.recipients[i].address)))
+            continue;
+        const DeliveryStatus status(DeliveryOutcome::bounced, bad_sender ? "5.1.7" : "5.1.3",
+                                    "control character in address");
+        co_await delivery.settle(i, status);
+    }
+}
+
+Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
+{
+    const std::string& sender = attempt.delivery.request().sender;
+    if (auto unmet = requirements_->unmet(text, sender)) {
+        attempt.failure = std::move(unmet);
+        co_return;
+    }
+    const auto nexthop = parse_nexthop(text, services_, params_.tcp_port());
+    if (!nexthop) {
+        attempt.failure = DeliveryStatus(DeliveryOutcome::bounced, "5.4.4", nexthop.error().context);
+        co_return;
+    }
+    co_await try_kept_sessions(attempt, text);
+    if (attempt.done())
+        co_return;
+    HostList found = co_await finder_->find(*nexthop);
+    if (found.failure) {
+        attempt.failure = std::move(found.failure);
+        co_return;
+    }
+    const int limit = params_.session_limit();
+    for (Host& host : found.hosts) {
+        if (attempt.done() || (limit > 0 && attempt.sessions >= limit))
+            break;
+        if (std::ranges::find(attempt.spoken_to, host.peer.address) == attempt.spoken_to.end())
+            co_await try_host(attempt, *nexthop, text, std::move(host.peer));
+    }
+}
+
+Task<> SmtpAgent::try_kept_sessions(Attempt& attempt, const std::string& text)
+{
+    for (bool stale = true; stale;) {
+        auto session = pool_.take_for_nexthop(text);
+        if (!session)
+            co_return;
+        stale = co_await transact(attempt, std::move(session), text);
+    }
+}
+
+Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, Peer peer)
+{
+    attempt.spoken_to.push_back(peer.address);
+    for (bool stale = true; stale;) {
+        auto session = pool_.take_for_peer(peer);
+        if (!session)
+            break;
+        stale = co_await transact(attempt, std::move(session), text);
+        if (!stale)
+            co_return;
+    }
+    Opened opened = co_await open_session(nexthop, std::move(peer));
+    if (!opened.failure) {
+        (void)co_await transact(attempt, std::move(opened.session), text);
+        co_return;
+    }
+    if (opened.session)
+        pool_.dismiss(std::move(opened.session));
+    attempt.failure = std::move(opened.failure);
+    // A server that says no for good has spoken for its domain.
+    if (attempt.failure->outcome == DeliveryOutcome::bounced)
+        co_await attempt.delivery.settle_rest(*attempt.failure);
+}
+
+Task<SmtpAgent::Opened> SmtpAgent::open_session(const Nexthop& nexthop, Peer peer)
+{
+    Opened opened;
+    auto fd = co_await connect_to(peer.address);
+    if (!fd) {
+        log::info(connect_failure_text(peer, fd.error()));
+        opened.failure = connect_failed(peer, fd.error());
+        co_return opened;
+    }
+    opened.session = std::make_unique<SmtpSession>(*std::move(fd), std::move(peer), params_);
+    SmtpSession& session = *opened.session;
+    opened.failure = co_await session.open();
+    if (!opened.failure && finder_->may_loop(nexthop) && finder_->is_own_name(session.capabilities().host))
+        opened.failure = mail_loop(nexthop.name);
+    co_return opened;
+}
+
+Task<Result<UniqueFd>> SmtpAgent::connect_to(SocketAddress address)
+{
+    const auto& local = address.is_v6() ? local_v6_ : local_v4_;
+    const Milliseconds time = params_.connect_timeout();
+    auto fd = co_await connect_inet(address, local, time);
+    if (fd || fd.error().fault != Fault::config || params_.bind_address_enforce())
+        co_return fd;
+    log::warn(fmt::format("bind to {}: {}", local->text(), fd.error().context));
+    const std::optional<SocketAddress> any;
+    co_return co_await connect_inet(address, any, time);
+}
+
+// Sends to all recipients that are left.  True: a kept session was dead, nothing has
+// happened.
+Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> session,
+                               const std::string& nexthop)
+{
+    Delivery& delivery = attempt.delivery;
+    const ipc::DeliveryRequest& request = delivery.request();
+    OutgoingEnvelope envelope(request);
+    for (std::size_t i = 0; i < request.recipients.size(); ++i)
+        if (!delivery.is_settled(i))
+            envelope.recipients.push_back(i);
+    QueuedText text(delivery.fd(), request.data_offset,
+                    static_cast<std::size_t>(params_.line_length_limit()));
+    const WallTime connected = WallTime::now();
+    TransactionResult result = co_await session->transact(envelope, text);
+    if (text.broke_a_line())
+        log::info(fmt::format("{}: breaking line > {} bytes with <CR><LF>SPACE", request.queue_id,
+                              params_.line_length_limit()));
+    const int uses = session->uses();
+    if (!result.stale) {
+        attempt.spoken_to.push_back(session->peer().address);
+        ++attempt.sessions;
+        attempt.reached = true;
+    }
+    if (keeps_connections(nexthop))
+        pool_.give_back(std::move(session), nexthop);
+    else
+        pool_.dismiss(std::move(session));
+    if (result.stale)
+        co_return true;
+
+    for (std::size_t i = 0; i < envelope.recipients.size(); ++i) {
+        const std::size_t index = envelope.recipients[i];
+        DeliveryStatus& status = result.statuses[i];
+        status.connection_uses = uses;
+        status.connected = connected;
+        if (status.outcome == DeliveryOutcome::deferred)
+            attempt.last[index] = std::move(status);
+        else
+            co_await delivery.settle(index, std::move(status));
+    }
+    co_return false;
+}
+
+bool SmtpAgent::keeps_connections(const std::string& nexthop) const
+{
+    const auto& always = params_.cache_destinations();
+    return params_.cache_on_demand() || std::ranges::any_of(always, [&](const std::string& one) {
+               return equals_ignoring_case(one, nexthop);
+           });
+}
+
+} // namespace bulkhead

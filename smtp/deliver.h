@@ -1,0 +1,65 @@
+// The SMTP client as a delivery agent: for each request, finds the hosts, speaks
+// with one after the other until every recipient has an answer, and keeps
+// connections for the next request.
+#pragma once
+
+#include "async/address.h"
+#include "hosts.h"
+#include "nexthop.h"
+#include "params.h"
+#include "pool.h"
+#include "requirements.h"
+#include "worker/delivery_agent.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+namespace dns
+{
+class Resolver;
+}
+class LocalDomains;
+
+class SmtpAgent final : public DeliveryAgent
+{
+public:
+    SmtpAgent();
+    ~SmtpAgent() override;
+
+    ParamSet& params() override { return params_; }
+    JailPolicy jail_policy() const override;
+    Result<> before_jail() override;
+    void drain() override { pool_.close(); }
+    Task<> deliver(Delivery& delivery) override;
+
+private:
+    struct Attempt; // the state of one request
+    struct Opened;  // a session, or why there is none
+
+    Task<> try_nexthop(Attempt& attempt, std::string text);
+    Task<> try_kept_sessions(Attempt& attempt, const std::string& text);
+    Task<> try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, Peer peer);
+    Task<Opened> open_session(const Nexthop& nexthop, Peer peer);
+    Task<Result<UniqueFd>> connect_to(SocketAddress address);
+    Task<bool> transact(Attempt& attempt, std::unique_ptr<SmtpSession> session, const std::string& nexthop);
+    Task<> refuse_unsafe_addresses(Delivery& delivery);
+    Result<> choose_local_addresses();
+    bool keeps_connections(const std::string& nexthop) const;
+
+    SmtpParams params_;
+    ServicePorts services_;
+    std::unique_ptr<dns::Resolver> resolver_;
+    std::unique_ptr<LocalDomains> own_addresses_;
+    std::optional<HostFinder> finder_;
+    std::optional<Requirements> requirements_;
+    std::optional<SocketAddress> local_v4_;
+    std::optional<SocketAddress> local_v6_;
+    SessionPool pool_{params_};
+};
+
+} // namespace bulkhead

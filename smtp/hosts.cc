@@ -1,0 +1,301 @@
+#include "hosts.h"
+
+#include "base/text.h"
+#include "dns/resolver.h"
+#include "log/log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+using ipc::DeliveryOutcome;
+
+namespace
+{
+
+bool is_wanted_version(const Host& host, HostOrder::Prefer prefer)
+{
+    return host.peer.address.is_v6() == (prefer == HostOrder::Prefer::ipv6);
+}
+
+// A stable sort for short lists (std::stable_sort of libstdc++ 12 is deprecated inside).
+template <typename Element, typename Key> void sort_stably(std::vector<Element>& elements, Key key)
+{
+    const auto less = [&](const Element& a, const Element& b) { return key(a) < key(b); };
+    for (auto it = elements.begin(); it != elements.end(); ++it)
+        std::rotate(std::upper_bound(elements.begin(), it, *it, less), it, it + 1);
+}
+
+// Keeps `limit` hosts; if they are all of one IP version and the rest has the other,
+// the last place goes to the first of that.
+void cut(std::vector<Host>& hosts, std::size_t limit, bool balance)
+{
+    if (limit == 0 || hosts.size() <= limit)
+        return;
+    const auto end = hosts.begin() + static_cast<std::ptrdiff_t>(limit);
+    const bool v6 = hosts.front().peer.address.is_v6();
+    const auto is_other = [v6](const Host& host) { return host.peer.address.is_v6() != v6; };
+    if (balance && limit > 1 && std::none_of(hosts.begin(), end, is_other)) {
+        const auto other = std::find_if(end, hosts.end(), is_other);
+        if (other != hosts.end())
+            *(end - 1) = *other;
+    }
+    hosts.erase(end, hosts.end());
+}
+
+// The words of log-format.md, section 3.
+DeliveryStatus lookup_failure(dns::Status status, std::string_view name, std::string_view type)
+{
+    const auto text = [&](std::string_view first, std::string_view reason) {
+        return fmt::format("{}. Name service error for name={} type={}: {}", first, name, type, reason);
+    };
+    constexpr std::string_view not_found = "Host or domain name not found";
+    switch (status) {
+    case dns::Status::not_found:
+        return {DeliveryOutcome::bounced, "5.4.4", text(not_found, "Host not found")};
+    case dns::Status::found:
+    case dns::Status::no_data:
+        return {DeliveryOutcome::bounced, "5.4.4",
+                text(not_found, "Host found but no data record of requested type")};
+    case dns::Status::bogus:
+        return {DeliveryOutcome::deferred, "4.7.5", text(not_found, "DNSSEC validation failure")};
+    case dns::Status::temporary:
+        return {DeliveryOutcome::deferred, "4.4.3", text(not_found, "Host not found, try again")};
+    }
+    std::unreachable();
+}
+
+bool is_permanent(const std::optional<DeliveryStatus>& failure)
+{
+    return !failure || failure->outcome == DeliveryOutcome::bounced;
+}
+
+bool is_null_mx(const std::vector<dns::MxRecord>& records)
+{
+    return records.size() == 1 && records.front().host.empty();
+}
+
+} // namespace
+
+void arrange(std::vector<Host>& hosts, const HostOrder& order, std::minstd_rand& random)
+{
+    if (order.shuffle)
+        std::ranges::shuffle(hosts, random);
+    const auto rank = [&](const Host& host) {
+        return std::pair(host.preference,
+                         order.prefer != HostOrder::Prefer::any && !is_wanted_version(host, order.prefer));
+    };
+    sort_stably(hosts, rank);
+    cut(hosts, order.limit, order.balance);
+}
+
+bool drop_from_self_on(std::vector<Host>& hosts, const std::function<bool(const Host&)>& is_self)
+{
+    unsigned best = ~0U;
+    for (const Host& host : hosts)
+        if (is_self(host))
+            best = std::min(best, host.preference);
+    if (best == ~0U)
+        return true;
+    std::erase_if(hosts, [best](const Host& host) { return host.preference >= best; });
+    return !hosts.empty();
+}
+
+Result<HostFinder> HostFinder::open(const SmtpParams& params, dns::Resolver* resolver, std::string hostname,
+                                    IsOwnAddress is_own)
+{
+    HostFinder finder;
+    finder.params_ = &params;
+    finder.resolver_ = resolver;
+    finder.hostname_ = std::move(hostname);
+    finder.is_own_ = std::move(is_own);
+    finder.random_.seed(std::random_device{}());
+
+    const std::string& level = params.dns_support_level();
+    const bool disabled = level.empty() ? params.disable_dns_lookups() : level == "disabled";
+    if (!level.empty() && level != "disabled" && level != "enabled" && level != "dnssec")
+        return Error{Fault::config, fmt::format("smtp_dns_support_level: bad value \"{}\"", level)};
+    finder.use_mx_ = !disabled;
+    for (const std::string& source : params.host_lookup())
+        if (source == "dns")
+            finder.sources_.push_back(Source::dns);
+        else if (source == "native")
+            finder.sources_.push_back(Source::native);
+        else
+            return Error{Fault::config, fmt::format("smtp_host_lookup: bad value \"{}\"", source)};
+    if (disabled)
+        finder.sources_ = {Source::native};
+    if (finder.sources_.empty())
+        return Error{Fault::config, "smtp_host_lookup: no value"};
+
+    const std::string& preference = params.address_preference();
+    if (preference != "any" && preference != "ipv4" && preference != "ipv6")
+        return Error{Fault::config, fmt::format("smtp_address_preference: bad value \"{}\"", preference)};
+    const auto protocols = split(params.inet_protocols(), ", \t\r\n");
+    const auto lists = [&](std::string_view name) {
+        return std::ranges::find(protocols, name) != protocols.end();
+    };
+    finder.ipv4_ = lists("all") || lists("ipv4");
+    finder.ipv6_ = lists("all") || lists("ipv6");
+    if (!finder.ipv4_ && !finder.ipv6_)
+        return Error{Fault::config, fmt::format("inet_protocols: bad value \"{}\"", params.inet_protocols())};
+    finder.order_.prefer = preference == "ipv4"   ? HostOrder::Prefer::ipv4
+                           : preference == "ipv6" ? HostOrder::Prefer::ipv6
+                                                  : HostOrder::Prefer::any;
+    finder.order_.shuffle = params.randomize();
+    finder.order_.balance = params.balance_protocols();
+    finder.order_.limit = static_cast<std::size_t>(params.address_limit());
+    return finder;
+}
+
+bool HostFinder::is_own_name(std::string_view host) const
+{
+    return equals_ignoring_case(host, hostname_);
+}
+
+Task<HostList> HostFinder::find(const Nexthop& nexthop)
+{
+    HostList found;
+    if (nexthop.address) {
+        found.hosts.emplace_back(Peer(nexthop.name, *nexthop.address), 0);
+    } else if (nexthop.wants_mx && use_mx_) {
+        found = co_await exchangers(nexthop);
+    } else {
+        found = co_await single_host(nexthop);
+    }
+    if (found.failure)
+        co_return found;
+    const auto is_self = [&](const Host& host) {
+        return is_own_(host.peer.address) || (host.preference > 0 && is_own_name(host.peer.name));
+    };
+    if (may_loop(nexthop) && !drop_from_self_on(found.hosts, is_self))
+        found.failure = mail_loop(nexthop.name);
+    arrange(found.hosts, order_, random_);
+    co_return found;
+}
+
+Task<HostList> HostFinder::single_host(Nexthop nexthop)
+{
+    HostList found;
+    Addresses list = co_await addresses(nexthop.name);
+    for (const SocketAddress& address : list.list)
+        found.hosts.emplace_back(Peer(nexthop.name, address.with_port(nexthop.port)), 0);
+    if (found.hosts.empty())
+        found.failure = std::move(list.failure);
+    co_return found;
+}
+
+Task<HostList> HostFinder::exchangers(Nexthop nexthop)
+{
+    HostList found;
+    auto answer = co_await resolver_->mx(nexthop.name);
+    if (answer.status == dns::Status::not_found || answer.status == dns::Status::no_data ||
+        (answer.status == dns::Status::temporary && params_->ignore_mx_lookup_error())) {
+        found = co_await single_host(std::move(nexthop)); // RFC 5321, 5.1: the domain as its own exchanger
+        co_return found;
+    }
+    if (answer.status != dns::Status::found) {
+        found.failure = lookup_failure(answer.status, nexthop.name, "MX");
+        co_return found;
+    }
+    if (is_null_mx(answer.records)) {
+        found.failure = DeliveryStatus(DeliveryOutcome::bounced, "5.1.0",
+                                       fmt::format("Domain {} does not accept mail (nullMX)", nexthop.name));
+        co_return found;
+    }
+
+    sort_stably(answer.records, [](const dns::MxRecord& record) { return record.preference; });
+    if (answer.records.size() > exchanger_limit)
+        answer.records.erase(answer.records.begin() + exchanger_limit, answer.records.end());
+    unsigned last = 0;
+    for (const dns::MxRecord& record : answer.records) {
+        // Worse exchangers than those that fill the limit would be cut off again.
+        if (order_.limit != 0 && found.hosts.size() >= order_.limit && record.preference != last)
+            break;
+        last = record.preference;
+        if (record.host.empty())
+            continue;
+        Addresses list = co_await addresses(record.host);
+        if (list.failure && (!found.failure || !is_permanent(list.failure)))
+            found.failure = std::move(list.failure);
+        // From 1 on: 0 means "no MX record" (drop_from_self_on).
+        for (const SocketAddress& address : list.list)
+            found.hosts.emplace_back(Peer(record.host, address.with_port(nexthop.port)),
+                                     record.preference + 1U);
+    }
+    if (!found.hosts.empty()) {
+        found.failure.reset();
+        co_return found;
+    }
+    log::warn(fmt::format("no MX host for {} has a valid address record", nexthop.name));
+    if (!found.failure)
+        found.failure = lookup_failure(dns::Status::no_data, nexthop.name, "MX");
+    if (params_->defer_without_mx_address())
+        found.failure->outcome = DeliveryOutcome::deferred;
+    co_return found;
+}
+
+Task<HostFinder::Addresses> HostFinder::addresses(std::string host)
+{
+    Addresses result;
+    if (const auto literal = SocketAddress::parse(host)) {
+        result.list.push_back(*literal);
+        co_return result;
+    }
+    for (const Source source : sources_) {
+        const bool native = source == Source::native;
+        if (native)
+            result = ask_hosts_file(host);
+        if (!native || (result.list.empty() && resolver_->native_uses_dns()))
+            result = co_await ask_dns(host);
+        // The next source is for hosts that this one does not know, not for its failures.
+        if (!result.list.empty() || !is_permanent(result.failure))
+            break;
+    }
+    co_return result;
+}
+
+HostFinder::Addresses HostFinder::ask_hosts_file(const std::string& host) const
+{
+    Addresses result;
+    result.list = resolver_->hosts().find(host);
+    std::erase_if(result.list,
+                  [this](const SocketAddress& address) { return address.is_v6() ? !ipv6_ : !ipv4_; });
+    if (result.list.empty())
+        result.failure =
+            DeliveryStatus(DeliveryOutcome::bounced, "5.4.4",
+                           fmt::format("unable to look up host {}: Name or service not known", host));
+    return result;
+}
+
+Task<HostFinder::Addresses> HostFinder::ask_dns(std::string host)
+{
+    Addresses result;
+    const auto take = [&](const dns::Answer<SocketAddress>& answer, std::string_view type) {
+        result.list.insert(result.list.end(), answer.records.begin(), answer.records.end());
+        if (answer.status == dns::Status::found)
+            return;
+        DeliveryStatus failure = lookup_failure(answer.status, host, type);
+        if (is_permanent(result.failure))
+            result.failure = std::move(failure);
+    };
+    if (ipv4_) {
+        const auto answer = co_await resolver_->a(host);
+        take(answer, "A");
+        if (answer.status == dns::Status::not_found)
+            co_return result; // no such name at all: nothing else to ask for
+    }
+    if (ipv6_) {
+        const auto answer = co_await resolver_->aaaa(host);
+        take(answer, "AAAA");
+    }
+    if (!result.list.empty())
+        result.failure.reset();
+    co_return result;
+}
+
+} // namespace bulkhead

@@ -1,0 +1,99 @@
+// Who to try for a next hop, in which order: mail exchangers and their addresses,
+// shuffled among equals, without ourselves (RFC 5321, section 5).
+#pragma once
+
+#include "async/task.h"
+#include "nexthop.h"
+#include "outcome.h"
+#include "params.h"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <random>
+#include <vector>
+
+namespace bulkhead
+{
+
+namespace dns
+{
+class Resolver;
+enum class Status;
+} // namespace dns
+
+struct Host {
+    Host(Peer who, unsigned order) : peer(std::move(who)), preference(order) {}
+
+    Peer peer;
+    unsigned preference; // of its MX record; 0 for others
+};
+
+struct HostOrder {
+    enum class Prefer { any, ipv4, ipv6 } prefer = Prefer::any;
+    bool shuffle = true;
+    bool balance = true;   // both IP versions below the limit, where there are both
+    std::size_t limit = 0; // of addresses; 0: none
+};
+
+// Sorted by preference; among equals shuffled, the preferred IP version first; cut to
+// the limit.  Pure but for the random numbers.
+void arrange(std::vector<Host>& hosts, const HostOrder& order, std::minstd_rand& random);
+
+// Drops the hosts that are not better than the best one of ourselves; false when that
+// leaves none (a loop).  is_self: for a host of the list.
+bool drop_from_self_on(std::vector<Host>& hosts, const std::function<bool(const Host&)>& is_self);
+
+// Hosts to try, or why there are none.
+struct HostList {
+    std::vector<Host> hosts;
+    std::optional<DeliveryStatus> failure;
+};
+
+class HostFinder
+{
+public:
+    using IsOwnAddress = std::function<bool(const SocketAddress&)>;
+
+    // Fault::config for a value that makes no sense.  The resolver may be null when
+    // params say that neither MX records nor addresses come from the DNS.
+    static Result<HostFinder> open(const SmtpParams& params, dns::Resolver* resolver, std::string hostname,
+                                   IsOwnAddress is_own);
+
+    Task<HostList> find(const Nexthop& nexthop);
+
+    // Mail may not come back to this port of ours.
+    bool may_loop(const Nexthop& nexthop) const { return nexthop.port == smtp_port; }
+    bool is_own_name(std::string_view host) const;
+
+private:
+    static constexpr std::uint16_t smtp_port = 25;
+    static constexpr std::size_t exchanger_limit = 50; // hosts of one domain whose addresses are asked for
+
+    enum class Source { dns, native };
+    // The addresses of one host, or the worst that happened while asking for them.
+    struct Addresses {
+        std::vector<SocketAddress> list;
+        std::optional<DeliveryStatus> failure;
+    };
+
+    HostFinder() = default;
+    Task<Addresses> addresses(std::string host);
+    Task<Addresses> ask_dns(std::string host);
+    Addresses ask_hosts_file(const std::string& host) const;
+    Task<HostList> exchangers(Nexthop nexthop);
+    Task<HostList> single_host(Nexthop nexthop);
+
+    const SmtpParams* params_ = nullptr;
+    dns::Resolver* resolver_ = nullptr;
+    std::string hostname_;
+    IsOwnAddress is_own_;
+    std::vector<Source> sources_;
+    bool use_mx_ = true;
+    bool ipv4_ = true;
+    bool ipv6_ = true;
+    HostOrder order_;
+    std::minstd_rand random_;
+};
+
+} // namespace bulkhead

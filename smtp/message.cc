@@ -1,0 +1,65 @@
+#include "message.h"
+
+#include "async/offload.h"
+#include "spool/envelope.h"
+
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+namespace bulkhead
+{
+
+bool OutgoingEnvelope::is_probe() const
+{
+    return request->trace_flags & (trace_flag::probe | trace_flag::verify_only);
+}
+
+QueuedText::QueuedText(int fd, std::int64_t data_offset, std::size_t line_limit)
+    : fd_(fd), data_offset_(data_offset), writer_(line_limit)
+{
+}
+
+// A message that just came in is in memory: RWF_NOWAIT reads it without ever waiting
+// for a disk, and spares two thread switches.  False: not there, or not supported.
+bool QueuedText::read_cached_file()
+{
+    struct stat info{};
+    if (::fstat(fd_, &info) != 0 || info.st_size <= 0 || static_cast<std::size_t>(info.st_size) > block_size)
+        return false;
+    const auto size = static_cast<std::size_t>(info.st_size);
+    file_ = std::make_unique_for_overwrite<char[]>(size);
+    const iovec target{file_.get(), size};
+    if (::preadv2(fd_, &target, 1, 0, RWF_NOWAIT) != info.st_size)
+        return false;
+    reader_.emplace(std::string_view(file_.get(), size), data_offset_);
+    return true;
+}
+
+Result<bool> QueuedText::append_block(std::string& out)
+{
+    const std::size_t end = out.size() + block_size;
+    while (out.size() < end) {
+        TRY(const auto record, reader_->next());
+        if (!record) {
+            writer_.finish(out);
+            return false;
+        }
+        writer_.line(out, record->data, record->is(RecordType::text));
+    }
+    return true;
+}
+
+Task<Result<bool>> QueuedText::read(std::string& out)
+{
+    if (!reader_ && !read_cached_file())
+        reader_.emplace(fd_, data_offset_);
+    if (file_)
+        co_return append_block(out);
+    std::string block; // the pool must not touch the stream's own buffer
+    const auto read_block = [&] { return append_block(block); };
+    const auto more = co_await offload(read_block);
+    out += block;
+    co_return more;
+}
+
+} // namespace bulkhead

@@ -1,0 +1,106 @@
+#include "nexthop.h"
+
+#include "base/text.h"
+#include "mail/address.h"
+
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+constexpr std::size_t service_limit = 10'000;
+
+Error bad(std::string_view text, std::string_view reason)
+{
+    return {Fault::malformed, fmt::format("bad next hop \"{}\": {}", printable(text), reason)};
+}
+
+} // namespace
+
+ServicePorts::ServicePorts(std::string_view services_file)
+    : ports_{{"smtp", 25},        {"mail", 25},         {"lmtp", 24},
+             {"submission", 587}, {"submissions", 465}, {"smtps", 465}}
+{
+    for (std::string_view line : split(services_file, "\n")) {
+        line = line.substr(0, line.find('#'));
+        const auto words = split(line, " \t\r");
+        if (words.size() < 2 || !words[1].ends_with("/tcp"))
+            continue;
+        const auto port = parse_unsigned(words[1].substr(0, words[1].size() - 4));
+        if (!port || *port == 0 || *port > std::numeric_limits<std::uint16_t>::max() ||
+            ports_.size() >= service_limit)
+            continue;
+        ports_[std::string(words[0])] = static_cast<std::uint16_t>(*port);
+        for (std::size_t i = 2; i < words.size(); ++i)
+            ports_[std::string(words[i])] = static_cast<std::uint16_t>(*port);
+    }
+}
+
+std::optional<std::uint16_t> ServicePorts::find(std::string_view service) const
+{
+    if (const auto number = parse_unsigned(service)) {
+        if (*number == 0 || *number > std::numeric_limits<std::uint16_t>::max())
+            return std::nullopt;
+        return static_cast<std::uint16_t>(*number);
+    }
+    const auto found = ports_.find(service);
+    return found == ports_.end() ? std::nullopt : std::optional(found->second);
+}
+
+Result<Nexthop> parse_nexthop(std::string_view text, const ServicePorts& services,
+                              std::string_view default_port)
+{
+    std::string_view name = text;
+    std::string_view service = default_port;
+    const bool bracketed = text.starts_with('[');
+    if (bracketed) {
+        const auto end = text.find(']');
+        if (end == std::string_view::npos)
+            return bad(text, "no ]");
+        name = text.substr(1, end - 1);
+        const std::string_view rest = text.substr(end + 1);
+        if (!rest.empty() && !rest.starts_with(':'))
+            return bad(text, "text behind ]");
+        if (!rest.empty())
+            service = rest.substr(1);
+    } else if (const auto colon = text.find(':');
+               colon != std::string_view::npos && colon == text.rfind(':')) {
+        name = text.substr(0, colon);
+        service = text.substr(colon + 1);
+    }
+
+    const auto port = services.find(service);
+    if (!port)
+        return bad(text, "unknown service or port");
+    Nexthop nexthop;
+    if (starts_with_ignoring_case(name, "ipv6:"))
+        name.remove_prefix(5);
+    nexthop.name = name;
+    nexthop.port = *port;
+    nexthop.address = SocketAddress::parse(name, *port);
+    nexthop.wants_mx = !bracketed && !nexthop.address;
+    if (!nexthop.address && nexthop.name.ends_with('.'))
+        nexthop.name.pop_back();
+    if (!nexthop.address && !is_valid_domain(nexthop.name))
+        return bad(text, "no valid host or domain name");
+    return nexthop;
+}
+
+std::vector<std::string> split_nexthops(std::string_view text)
+{
+    std::vector<std::string> nexthops;
+    for (std::string_view part : split(text, ", \t\r\n")) {
+        if (starts_with_ignoring_case(part, "inet:"))
+            part.remove_prefix(5);
+        if (!part.empty())
+            nexthops.emplace_back(part);
+    }
+    return nexthops;
+}
+
+} // namespace bulkhead

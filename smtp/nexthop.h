@@ -1,0 +1,51 @@
+// The next hop of a delivery as administrators write it: domain, [host], with
+// :port or :service behind.  Pure parsing; services by name come from a table
+// that was read before the jail.
+#pragma once
+
+#include "async/address.h"
+#include "base/result.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead
+{
+
+// TCP services of services(5).
+class ServicePorts
+{
+public:
+    // The ports of mail are known without a file.
+    explicit ServicePorts(std::string_view services_file = {});
+
+    // A number or a name.
+    std::optional<std::uint16_t> find(std::string_view service) const;
+
+private:
+    std::map<std::string, std::uint16_t, std::less<>> ports_;
+};
+
+struct Nexthop {
+    std::string name;                     // without brackets
+    std::optional<SocketAddress> address; // when the name is one; with the port
+    std::uint16_t port = 0;
+    bool wants_mx = false; // a domain: no brackets, no address
+
+    bool operator==(const Nexthop&) const = default;
+};
+
+// One next hop.  Fault::malformed: bad brackets, no name, unknown service; the text
+// repeats the next hop.
+Result<Nexthop> parse_nexthop(std::string_view text, const ServicePorts& services,
+                              std::string_view default_port);
+
+// "a.test, [b.test]:587" and "inet:c.test:25" -> one text each, to be tried in turn.
+std::vector<std::string> split_nexthops(std::string_view text);
+
+} // namespace bulkhead

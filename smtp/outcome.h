@@ -1,0 +1,49 @@
+// What a server's answer, or the lack of one, means for a recipient: the exact
+// words and status codes of compat/log-format.md, section 3.  Pure.
+#pragma once
+
+#include "async/address.h"
+#include "base/result.h"
+#include "smtp/reply.h"
+#include "worker/delivery_agent.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bulkhead
+{
+
+// The server that is spoken to.
+struct Peer {
+    Peer(std::string host, const SocketAddress& at) : name(std::move(host)), address(at) {}
+
+    std::string name;
+    SocketAddress address;
+
+    std::string label() const; // host[addr]
+    std::string relay() const; // host[addr]:port
+};
+
+// "host X said: ... (in reply to RCPT TO command)": 5xx bounces, everything else
+// defers.
+DeliveryStatus refused_command(const Peer& peer, const PeerReply& reply, std::string_view command);
+
+// A greeting or HELO that was no.
+DeliveryStatus refused_session(const Peer& peer, const PeerReply& reply);
+
+// 250: the server has it.
+DeliveryStatus accepted(const Peer& peer, const PeerReply& reply);
+
+// The conversation broke while we were `doing` ("sending RCPT TO").
+DeliveryStatus broken_conversation(const Peer& peer, const Error& error, std::string_view doing);
+
+// connect to X[a]:25: Connection refused
+std::string connect_failure_text(const Peer& peer, const Error& error);
+DeliveryStatus connect_failed(const Peer& peer, const Error& error);
+
+DeliveryStatus message_too_large(const Peer& peer, std::int64_t size, std::uint64_t limit);
+DeliveryStatus smtputf8_not_offered(const Peer& peer);
+DeliveryStatus mail_loop(std::string_view next_hop);
+
+} // namespace bulkhead

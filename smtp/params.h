@@ -1,0 +1,96 @@
+// Parameters of the SMTP client.  Those that every delivery agent has are in
+// worker/delivery_agent.h; scheduling limits (smtp_destination_...) are qmgr's.
+#pragma once
+
+#include "config/params.h"
+
+#include <string>
+#include <vector>
+
+namespace bulkhead
+{
+
+struct SmtpParams : ParamSet {
+    // Who to try.
+    Param<std::string> tcp_port{this, "smtp_tcp_port", "smtp", "the port of next hops that name none"};
+    Param<std::string> dns_support_level{this, "smtp_dns_support_level", "", "disabled, enabled or dnssec"};
+    Param<bool> disable_dns_lookups{this, "disable_dns_lookups", "no",
+                                    "the old way to say smtp_dns_support_level = disabled"};
+    Param<std::vector<std::string>> host_lookup{this, "smtp_host_lookup", "dns",
+                                                "how to find addresses: dns, native, or both in this order"};
+    Param<std::string> address_preference{this, "smtp_address_preference", "any",
+                                          "ipv4, ipv6 or any first among hosts of one preference"};
+    Param<bool> balance_protocols{this, "smtp_balance_inet_protocols", "yes",
+                                  "let both IP versions have a part in the address limit"};
+    Param<bool> randomize{this, "smtp_randomize_addresses", "yes", "shuffle hosts of one preference"};
+    Param<int> address_limit{this, "smtp_mx_address_limit", "5", at_least(0),
+                             "addresses of mail exchangers to try; 0: all"};
+    Param<int> session_limit{this, "smtp_mx_session_limit", "2", at_least(0),
+                             "hosts to speak with for one delivery; 0: all"};
+    Param<bool> defer_without_mx_address{this, "smtp_defer_if_no_mx_address_found", "no",
+                                         "defer when no mail exchanger has an address"};
+    Param<bool> ignore_mx_lookup_error{this, "ignore_mx_lookup_error", "no",
+                                       "use the address of a domain whose MX lookup fails"};
+    Param<std::vector<std::string>> fallback_relay{this, "smtp_fallback_relay", "$fallback_relay",
+                                                   "next hops to try when all else fails"};
+    Param<std::string> inet_interfaces{this, "inet_interfaces", "all", "our own addresses"};
+    Param<std::string> proxy_interfaces{this, "proxy_interfaces", "", "addresses by which others reach us"};
+    Param<std::string> inet_protocols{this, "inet_protocols", "all", "all, ipv4 or ipv6"};
+
+    // The connection.
+    Param<std::string> bind_address{this, "smtp_bind_address", "", "local IPv4 address of connections"};
+    Param<std::string> bind_address6{this, "smtp_bind_address6", "", "local IPv6 address of connections"};
+    Param<bool> bind_address_enforce{this, "smtp_bind_address_enforce", "no",
+                                     "defer when the local address cannot be had"};
+    Param<Seconds> connect_timeout{this, "smtp_connect_timeout", "30s", at_least(0),
+                                   "time limit of connecting; 0: the system's"};
+    Param<bool> cache_on_demand{this, "smtp_connection_cache_on_demand", "yes",
+                                "keep connections for a short time"};
+    Param<std::vector<std::string>> cache_destinations{this, "smtp_connection_cache_destinations", "",
+                                                       "next hops whose connections are always kept"};
+    Param<Seconds> cache_time{this, "smtp_connection_cache_time_limit", "2s", at_least(1),
+                              "how long a connection is kept without use"};
+    Param<Seconds> reuse_time{this, "smtp_connection_reuse_time_limit", "300s", at_least(1),
+                              "how long a connection is used"};
+    Param<int> reuse_count{this, "smtp_connection_reuse_count_limit", "0", at_least(0),
+                           "how often a connection is used; 0: no limit"};
+
+    // The dialogue.
+    Param<std::string> helo_name{this, "smtp_helo_name", "$myhostname", "the name in EHLO"};
+    Param<bool> always_ehlo{this, "smtp_always_send_ehlo", "yes", "EHLO whatever the greeting says"};
+    Param<bool> never_ehlo{this, "smtp_never_send_ehlo", "no", "HELO only"};
+    Param<bool> skip_5xx_greeting{this, "smtp_skip_5xx_greeting", "yes",
+                                  "try the next host after a 5xx greeting"};
+    Param<bool> skip_quit_response{this, "smtp_skip_quit_response", "yes",
+                                   "do not wait for the reply to QUIT"};
+    Param<std::vector<std::string>> discard_ehlo_keywords{this, "smtp_discard_ehlo_keywords", "",
+                                                          "EHLO words to overlook"};
+    Param<int> line_length_limit{this, "smtp_line_length_limit", "998", at_least(0),
+                                 "break longer lines; 0: never"};
+    Param<Seconds> helo_timeout{this, "smtp_helo_timeout", "300s", at_least(1),
+                                "time limit of greeting and EHLO"};
+    Param<Seconds> mail_timeout{this, "smtp_mail_timeout", "300s", at_least(1), "time limit of MAIL FROM"};
+    Param<Seconds> rcpt_timeout{this, "smtp_rcpt_timeout", "300s", at_least(1), "time limit of RCPT TO"};
+    Param<Seconds> data_init_timeout{this, "smtp_data_init_timeout", "120s", at_least(1),
+                                     "time limit of DATA"};
+    Param<Seconds> data_xfer_timeout{this, "smtp_data_xfer_timeout", "180s", at_least(1),
+                                     "time limit of each block of content"};
+    Param<Seconds> data_done_timeout{this, "smtp_data_done_timeout", "600s", at_least(1),
+                                     "time limit of the end of DATA"};
+    Param<Seconds> rset_timeout{this, "smtp_rset_timeout", "20s", at_least(1), "time limit of RSET"};
+    Param<Seconds> quit_timeout{this, "smtp_quit_timeout", "300s", at_least(1), "time limit of QUIT"};
+
+    // Demands that this client cannot meet yet: requirements.h.
+    Param<std::string> tls_level{this, "smtp_tls_security_level", "", "none, may, encrypt, dane, ..."};
+    Param<bool> use_tls{this, "smtp_use_tls", "no", "the old way to say smtp_tls_security_level = may"};
+    Param<bool> enforce_tls{this, "smtp_enforce_tls", "no",
+                            "the old way to say smtp_tls_security_level = encrypt"};
+    Param<bool> tls_wrappermode{this, "smtp_tls_wrappermode", "no", "TLS from the first byte"};
+    Param<std::string> tls_policy_maps{this, "smtp_tls_policy_maps", "", "TLS levels by next hop"};
+    Param<std::string> tls_per_site{this, "smtp_tls_per_site", "", "the old way of smtp_tls_policy_maps"};
+    Param<bool> sasl_enable{this, "smtp_sasl_auth_enable", "no", "log in to servers"};
+    Param<std::string> sasl_password_maps{this, "smtp_sasl_password_maps", "",
+                                          "user:password by next hop or sender"};
+};
+
+} // namespace bulkhead

@@ -1,0 +1,501 @@
+#include "session.h"
+
+#include "base/text.h"
+#include "log/log.h"
+#include "mail/address.h"
+#include "mail/dsn.h"
+#include "spool/size_record.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+using ipc::DeliveryOutcome;
+
+namespace
+{
+
+constexpr std::size_t reply_line_limit = 2048;
+constexpr int service_closing = 421; // RFC 5321, 3.8: may be the answer to anything
+
+// What we were doing, in the words of log lines.
+constexpr std::string_view receiving_greeting = "receiving the initial server greeting";
+constexpr std::string_view performing_ehlo = "performing the EHLO handshake";
+constexpr std::string_view performing_helo = "performing the HELO handshake";
+constexpr std::string_view sending_reset = "sending RSET";
+constexpr std::string_view sending_mail = "sending MAIL FROM";
+constexpr std::string_view sending_rcpt = "sending RCPT TO";
+constexpr std::string_view sending_data = "sending DATA command";
+constexpr std::string_view sending_text = "sending message body";
+constexpr std::string_view sending_end = "sending end of data -- message may be sent more than once";
+
+bool is_yes(const PeerReply& reply)
+{
+    return reply.code / 100 == 2;
+}
+bool is_go_ahead(const PeerReply& reply)
+{
+    return reply.code / 100 == 3;
+}
+
+bool needs_smtputf8(const ipc::DeliveryRequest& request)
+{
+    return (request.send_options & send_option::smtputf8_requested) &&
+           (request.send_options &
+            (send_option::smtputf8_header | send_option::smtputf8_sender | send_option::smtputf8_recipient));
+}
+
+} // namespace
+
+// The state of one transaction: which recipients are settled, and what may follow.
+struct SmtpSession::Transaction {
+    Transaction(const OutgoingEnvelope& mail, const Peer& to, bool on_kept_connection)
+        : envelope(mail), peer(to), reused(on_kept_connection), statuses(mail.recipients.size()),
+          accepted(mail.recipients.size(), false)
+    {
+    }
+
+    const OutgoingEnvelope& envelope;
+    const Peer& peer;
+    bool reused;
+    std::vector<std::optional<DeliveryStatus>> statuses;
+    std::vector<bool> accepted;
+    bool mail_accepted = false;
+    bool go_ahead = false;      // the server waits for the text
+    bool has_sent_text = false; // some of it
+    bool over = false;          // nothing more to say on this connection
+    bool stale = false;
+    std::string block; // the first block of the text, fetched while the server thinks
+    bool has_block = false;
+    bool has_more = true;
+
+    bool any_accepted() const { return std::ranges::find(accepted, true) != accepted.end(); }
+
+    void settle_rest(const DeliveryStatus& status)
+    {
+        for (auto& one : statuses)
+            if (!one)
+                one = status;
+        accepted.assign(accepted.size(), false);
+    }
+
+    // The connection is of no use any more.
+    void broke(const Error& error, std::string_view doing)
+    {
+        over = true;
+        // A kept connection may have been closed before we spoke: that is no news about
+        // the message, as long as none of it was sent.
+        stale = reused && !has_sent_text && error.fault == Fault::closed;
+        settle_rest(broken_conversation(peer, error, doing));
+    }
+
+    // The server must not get an end mark: the connection ends here.
+    void cannot_read(const Error& error)
+    {
+        over = true;
+        settle_rest(
+            DeliveryStatus(DeliveryOutcome::deferred, "4.3.0", "cannot read message: " + error.context));
+    }
+
+    // 421: the server closes whatever the command was.
+    bool closed_by(const PeerReply& reply, std::string_view command)
+    {
+        if (reply.code != service_closing)
+            return false;
+        over = true;
+        stale = reused && !has_sent_text;
+        settle_rest(refused_command(peer, reply, command));
+        return true;
+    }
+
+    void take_mail(const PeerReply& reply)
+    {
+        if (closed_by(reply, "MAIL FROM"))
+            return;
+        mail_accepted = is_yes(reply);
+        if (mail_accepted)
+            return;
+        // Some servers limit the messages of one connection: a fresh one decides.
+        if (reused && !reply.permanent()) {
+            over = stale = true;
+            return;
+        }
+        settle_rest(refused_command(peer, reply, "MAIL FROM"));
+    }
+
+    void take_rcpt(std::size_t index, const PeerReply& reply)
+    {
+        if (closed_by(reply, "RCPT TO") || statuses[index])
+            return;
+        if (!is_yes(reply))
+            statuses[index] = refused_command(peer, reply, "RCPT TO");
+        else if (envelope.is_probe())
+            statuses[index] = bulkhead::accepted(peer, reply);
+        else
+            accepted[index] = true;
+    }
+
+    void take_data(const PeerReply& reply)
+    {
+        if (closed_by(reply, "DATA"))
+            return;
+        go_ahead = is_go_ahead(reply);
+        if (!go_ahead)
+            settle_accepted(refused_command(peer, reply, "DATA"));
+    }
+
+    void settle_accepted(const DeliveryStatus& status)
+    {
+        for (std::size_t i = 0; i < statuses.size(); ++i)
+            if (accepted[i])
+                statuses[i] = status;
+        accepted.assign(accepted.size(), false);
+    }
+};
+
+SmtpSession::SmtpSession(UniqueFd fd, Peer peer, const SmtpParams& params)
+    : stream_(std::move(fd)), peer_(std::move(peer)), params_(params), opened_(SteadyClock::now())
+{
+}
+
+void SmtpSession::say(std::string command)
+{
+    if (log::verbosity() > 0)
+        log::trace(fmt::format("> {}: {}", peer_.label(), command));
+    command += "\r\n";
+    stream_.write(command);
+}
+
+// The whole reply must be there in time, however slowly its lines come.
+Task<Result<PeerReply>> SmtpSession::read_reply(Seconds time)
+{
+    stream_.set_deadline(SteadyClock::now() + time);
+    for (;;) {
+        const auto line = co_await stream_.read_line(reply_line_limit);
+        if (!line)
+            co_return line.error();
+        if (log::verbosity() > 0)
+            log::trace(fmt::format("< {}: {}", peer_.label(), printable(line->text)));
+        const auto complete = parser_.add_line(line->text);
+        if (!complete)
+            co_return complete.error();
+        if (*complete)
+            co_return parser_.take();
+    }
+}
+
+Task<Result<PeerReply>> SmtpSession::ask(std::string command, Seconds time)
+{
+    say(std::move(command));
+    co_return co_await read_reply(time);
+}
+
+Task<std::optional<DeliveryStatus>> SmtpSession::open()
+{
+    const Seconds time = params_.helo_timeout();
+    const auto greeting = co_await read_reply(time);
+    if (!greeting)
+        co_return broken_conversation(peer_, greeting.error(), receiving_greeting);
+    in_step_ = greeting->code != service_closing;
+    if (!is_yes(*greeting)) {
+        DeliveryStatus status = refused_session(peer_, *greeting);
+        if (params_.skip_5xx_greeting())
+            status.outcome = DeliveryOutcome::deferred;
+        co_return status;
+    }
+
+    const bool extended =
+        !params_.never_ehlo() && (params_.always_ehlo() || greeting->text.find("ESMTP") != std::string::npos);
+    if (extended) {
+        std::string ehlo = "EHLO " + params_.helo_name();
+        const auto reply = co_await ask(std::move(ehlo), time);
+        in_step_ = reply && reply->code != service_closing;
+        if (!reply)
+            co_return broken_conversation(peer_, reply.error(), performing_ehlo);
+        if (is_yes(*reply)) {
+            capabilities_ = parse_capabilities(*reply, params_.discard_ehlo_keywords());
+            co_return std::nullopt;
+        }
+        if (!reply->permanent())
+            co_return refused_session(peer_, *reply);
+    }
+    std::string helo = "HELO " + params_.helo_name();
+    const auto reply = co_await ask(std::move(helo), time);
+    in_step_ = reply && reply->code != service_closing;
+    if (!reply)
+        co_return broken_conversation(peer_, reply.error(), performing_helo);
+    if (!is_yes(*reply))
+        co_return refused_session(peer_, *reply);
+    capabilities_.host =
+        printable(reply->lines.empty() ? "" : reply->lines[0].substr(0, reply->lines[0].find(' ')));
+    co_return std::nullopt;
+}
+
+// Why this server cannot have this message at all, known before a word is said.
+std::optional<DeliveryStatus> SmtpSession::unsuitable(const ipc::DeliveryRequest& request) const
+{
+    if (capabilities_.size_limit > 0 && request.content_length > 0 &&
+        static_cast<std::uint64_t>(request.content_length) > capabilities_.size_limit)
+        return message_too_large(peer_, request.content_length, capabilities_.size_limit);
+    if (needs_smtputf8(request) && !capabilities_.smtputf8)
+        return smtputf8_not_offered(peer_);
+    return std::nullopt;
+}
+
+std::string SmtpSession::mail_command(const ipc::DeliveryRequest& request) const
+{
+    std::string command = fmt::format("MAIL FROM:<{}>", external_form(request.sender));
+    if (capabilities_.size && request.content_length > 0)
+        command += fmt::format(" SIZE={}", request.content_length);
+    if (capabilities_.eightbitmime && request.encoding == "8bit")
+        command += " BODY=8BITMIME";
+    if (capabilities_.smtputf8 && needs_smtputf8(request))
+        command += " SMTPUTF8";
+    if (capabilities_.dsn) {
+        const std::string_view ret = request.ret_flags == dsn_ret::full      ? ret_text(Ret::full)
+                                     : request.ret_flags == dsn_ret::headers ? ret_text(Ret::headers)
+                                                                             : "";
+        if (!ret.empty())
+            command += fmt::format(" RET={}", ret);
+        if (!request.envelope_id.empty())
+            command += fmt::format(" ENVID={}", encode_xtext(request.envelope_id));
+    }
+    return command;
+}
+
+std::string SmtpSession::rcpt_command(const ipc::DeliveryRecipient& recipient) const
+{
+    std::string command = fmt::format("RCPT TO:<{}>", external_form(recipient.address));
+    if (capabilities_.dsn) {
+        if (recipient.notify != 0)
+            command += fmt::format(" NOTIFY={}", notify_text(recipient.notify));
+        if (!recipient.dsn_original.empty())
+            command += fmt::format(" ORCPT={}", encode_orcpt(recipient.dsn_original));
+    }
+    return command;
+}
+
+// PIPELINING (RFC 2920): the whole envelope in one write; then one reply for each
+// command, whatever the earlier ones were.
+Task<> SmtpSession::send_envelope(Transaction& transaction, MessageText& text)
+{
+    const OutgoingEnvelope& envelope = transaction.envelope;
+    const bool reset_first = needs_reset_;
+    const bool with_data = !envelope.is_probe();
+    if (reset_first)
+        say("RSET");
+    say(mail_command(*envelope.request));
+    for (const std::size_t index : envelope.recipients)
+        say(rcpt_command(envelope.request->recipients[index]));
+    if (with_data)
+        say("DATA");
+    needs_reset_ = true;
+    stream_.set_deadline(SteadyClock::now() + params_.mail_timeout());
+    const auto sent = co_await stream_.flush();
+    if (!sent) {
+        transaction.broke(sent.error(), sending_mail);
+        co_return;
+    }
+    if (with_data) {
+        const auto more = co_await text.read(transaction.block);
+        if (!more) {
+            transaction.cannot_read(more.error());
+            co_return;
+        }
+        transaction.has_block = true;
+        transaction.has_more = *more;
+    }
+
+    if (reset_first) {
+        const auto reply = co_await read_reply(params_.rset_timeout());
+        if (!reply) {
+            transaction.broke(reply.error(), sending_reset);
+            co_return;
+        }
+    }
+    const auto mail_reply = co_await read_reply(params_.mail_timeout());
+    if (!mail_reply) {
+        transaction.broke(mail_reply.error(), sending_mail);
+        co_return;
+    }
+    transaction.take_mail(*mail_reply);
+    for (std::size_t i = 0; i < envelope.recipients.size() && !transaction.over; ++i) {
+        const auto reply = co_await read_reply(params_.rcpt_timeout());
+        if (!reply) {
+            transaction.broke(reply.error(), sending_rcpt);
+            co_return;
+        }
+        transaction.take_rcpt(i, *reply);
+    }
+    if (!with_data || transaction.over)
+        co_return;
+    const auto data_reply = co_await read_reply(params_.data_init_timeout());
+    if (!data_reply)
+        transaction.broke(data_reply.error(), sending_data);
+    else
+        transaction.take_data(*data_reply);
+}
+
+// A server without PIPELINING: one command, one reply, and none that cannot help.
+Task<> SmtpSession::send_envelope_in_steps(Transaction& transaction)
+{
+    const OutgoingEnvelope& envelope = transaction.envelope;
+    if (needs_reset_) {
+        const auto reply = co_await ask("RSET", params_.rset_timeout());
+        if (!reply) {
+            transaction.broke(reply.error(), sending_reset);
+            co_return;
+        }
+    }
+    std::string mail = mail_command(*envelope.request);
+    const auto mail_reply = co_await ask(std::move(mail), params_.mail_timeout());
+    if (!mail_reply) {
+        transaction.broke(mail_reply.error(), sending_mail);
+        co_return;
+    }
+    transaction.take_mail(*mail_reply);
+    if (transaction.over || !transaction.mail_accepted)
+        co_return;
+    needs_reset_ = true;
+    for (std::size_t i = 0; i < envelope.recipients.size() && !transaction.over; ++i) {
+        std::string rcpt = rcpt_command(envelope.request->recipients[envelope.recipients[i]]);
+        const auto reply = co_await ask(std::move(rcpt), params_.rcpt_timeout());
+        if (!reply) {
+            transaction.broke(reply.error(), sending_rcpt);
+            co_return;
+        }
+        transaction.take_rcpt(i, *reply);
+    }
+    if (transaction.over || !transaction.any_accepted())
+        co_return;
+    const auto reply = co_await ask("DATA", params_.data_init_timeout());
+    if (!reply)
+        transaction.broke(reply.error(), sending_data);
+    else
+        transaction.take_data(*reply);
+}
+
+// A reply that came in while we were still sending: servers say so when they have had
+// enough of a message, and close.  The stream is beyond use then, its socket is not.
+std::optional<PeerReply> SmtpSession::last_words()
+{
+    std::string words(stream_.buffered());
+    char block[4096];
+    const ssize_t n = ::recv(stream_.fd(), block, sizeof block, MSG_DONTWAIT);
+    if (n > 0)
+        words.append(block, static_cast<std::size_t>(n));
+    for (const std::string_view line : split(words, "\n")) {
+        const auto complete = parser_.add_line(line);
+        if (!complete)
+            return std::nullopt;
+        if (*complete)
+            return parser_.take();
+    }
+    return std::nullopt;
+}
+
+// The block that was fetched early, then those behind it; false with the last.
+Task<Result<bool>> SmtpSession::next_block(Transaction& transaction, MessageText& text)
+{
+    if (!transaction.has_block)
+        co_return co_await text.read(stream_.output());
+    stream_.write(transaction.block);
+    transaction.has_block = false;
+    co_return transaction.has_more;
+}
+
+Task<> SmtpSession::send_text(Transaction& transaction, MessageText& text)
+{
+    for (bool more = true; more;) {
+        const auto block = co_await next_block(transaction, text);
+        if (!block) {
+            transaction.cannot_read(block.error());
+            co_return;
+        }
+        more = *block;
+        transaction.has_sent_text = true;
+        stream_.set_deadline(SteadyClock::now() + params_.data_xfer_timeout());
+        const auto sent = co_await stream_.flush();
+        if (!sent) {
+            const auto reply = last_words();
+            if (reply && !is_yes(*reply))
+                transaction.settle_accepted(refused_command(peer_, *reply, "end of DATA"));
+            transaction.broke(sent.error(), sending_text);
+            co_return;
+        }
+    }
+    const auto reply = co_await read_reply(params_.data_done_timeout());
+    if (!reply) {
+        transaction.broke(reply.error(), sending_end);
+        co_return;
+    }
+    needs_reset_ = false;
+    transaction.over = reply->code == service_closing;
+    if (is_yes(*reply))
+        transaction.settle_accepted(accepted(peer_, *reply));
+    else
+        transaction.settle_accepted(refused_command(peer_, *reply, "end of DATA"));
+}
+
+// The server wants the text of a message that has no recipient left: it gets none.
+Task<> SmtpSession::end_empty_text(Transaction& transaction)
+{
+    std::string end = ".";
+    const auto reply = co_await ask(std::move(end), params_.data_done_timeout());
+    needs_reset_ = false;
+    transaction.over = !reply || reply->code == service_closing;
+}
+
+Task<TransactionResult> SmtpSession::transact(const OutgoingEnvelope& envelope, MessageText& text)
+{
+    Transaction transaction(envelope, peer_, uses_ > 0);
+    ++uses_;
+    if (const auto reason = unsuitable(*envelope.request)) {
+        transaction.settle_rest(*reason);
+    } else {
+        if (capabilities_.pipelining) {
+            co_await send_envelope(transaction, text);
+        } else {
+            co_await send_envelope_in_steps(transaction);
+        }
+        if (transaction.go_ahead && !transaction.over) {
+            if (transaction.any_accepted()) {
+                co_await send_text(transaction, text);
+            } else {
+                co_await end_empty_text(transaction);
+            }
+        }
+        // Bytes that nobody asked for: the next reply would be read wrongly.
+        in_step_ = !transaction.over && stream_.buffered().empty() && !parser_.in_progress();
+    }
+
+    TransactionResult result;
+    result.stale = transaction.stale;
+    for (auto& status : transaction.statuses)
+        result.statuses.push_back(status ? *std::move(status)
+                                         : DeliveryStatus(DeliveryOutcome::deferred, "4.3.0", "no answer"));
+    co_return result;
+}
+
+Task<> SmtpSession::quit()
+{
+    // In the middle of something, or with nobody there, closing says it all.
+    if (!is_reusable())
+        co_return;
+    in_step_ = false;
+    const Seconds time = params_.quit_timeout();
+    if (!params_.skip_quit_response()) {
+        (void)co_await ask("QUIT", time);
+        co_return;
+    }
+    say("QUIT");
+    stream_.set_deadline(SteadyClock::now() + time);
+    (void)co_await stream_.flush();
+}
+
+} // namespace bulkhead

@@ -1,0 +1,86 @@
+// One connection to a server: greeting, EHLO, transactions (RFC 5321).  Says what
+// became of each recipient; knows nothing of other hosts, queues or time.
+#pragma once
+
+#include "async/stream.h"
+#include "async/task.h"
+#include "message.h"
+#include "outcome.h"
+#include "params.h"
+#include "smtp/ehlo.h"
+#include "smtp/reply.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead
+{
+
+// What a transaction came to.
+struct TransactionResult {
+    // The kept connection was dead, or the server would not go on with it: nothing has
+    // happened to the message, and a fresh connection may do better.
+    bool stale = false;
+    // One for each recipient of the envelope, in order; the deferred ones may be tried
+    // elsewhere.
+    std::vector<DeliveryStatus> statuses;
+};
+
+class SmtpSession
+{
+public:
+    SmtpSession(UniqueFd fd, Peer peer, const SmtpParams& params);
+
+    // Greeting and EHLO or HELO.  A status: there is no session (its reason is that of
+    // every recipient).
+    Task<std::optional<DeliveryStatus>> open();
+
+    // MAIL to the reply to the end of the text.  The envelope has recipients.
+    Task<TransactionResult> transact(const OutgoingEnvelope& envelope, MessageText& text);
+
+    // QUIT, without waiting for the reply when the parameters say so.
+    Task<> quit();
+
+    // In step and between two transactions: may be kept.
+    bool is_reusable() const { return in_step_ && !stream_.peer_closed(); }
+    // The peer has closed, as far as is known without asking.
+    bool is_dead() const { return stream_.peer_closed(); }
+
+    const Peer& peer() const { return peer_; }
+    int uses() const { return uses_; }
+    SteadyTime opened() const { return opened_; }
+    const Capabilities& capabilities() const { return capabilities_; }
+
+private:
+    struct Transaction;
+
+    void say(std::string command);
+    Task<Result<PeerReply>> read_reply(Seconds time);
+    Task<Result<PeerReply>> ask(std::string command, Seconds time);
+    std::optional<PeerReply> last_words();
+
+    std::optional<DeliveryStatus> unsuitable(const ipc::DeliveryRequest& request) const;
+    std::string mail_command(const ipc::DeliveryRequest& request) const;
+    std::string rcpt_command(const ipc::DeliveryRecipient& recipient) const;
+
+    Task<> send_envelope(Transaction& transaction, MessageText& text);
+    Task<> send_envelope_in_steps(Transaction& transaction);
+    Task<Result<bool>> next_block(Transaction& transaction, MessageText& text);
+    Task<> send_text(Transaction& transaction, MessageText& text);
+    Task<> end_empty_text(Transaction& transaction);
+
+    Stream stream_;
+    Peer peer_;
+    const SmtpParams& params_;
+    Capabilities capabilities_;
+    ReplyParser parser_;
+    SteadyTime opened_;
+    int uses_ = 0;
+    bool in_step_ = false;
+    bool needs_reset_ = false; // a transaction was begun and not ended
+};
+
+} // namespace bulkhead

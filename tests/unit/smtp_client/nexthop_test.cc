@@ -1,0 +1,76 @@
+#include "nexthop.h"
+
+#include <gtest/gtest.h>
+
+using namespace bulkhead;
+
+namespace
+{
+
+struct Row {
+    const char* text;
+    const char* name;
+    unsigned port;
+    bool wants_mx;
+    bool literal;
+};
+
+class NexthopParses : public testing::TestWithParam<Row>
+{
+};
+
+TEST_P(NexthopParses, AsAdministratorsWriteIt)
+{
+    const Row& row = GetParam();
+    const auto nexthop = parse_nexthop(row.text, ServicePorts(), "smtp");
+    ASSERT_TRUE(nexthop) << row.text;
+    EXPECT_EQ(nexthop->name, row.name);
+    EXPECT_EQ(nexthop->port, row.port);
+    EXPECT_EQ(nexthop->wants_mx, row.wants_mx);
+    EXPECT_EQ(nexthop->address.has_value(), row.literal);
+}
+INSTANTIATE_TEST_SUITE_P(Rows, NexthopParses,
+                         testing::Values(Row{"example.test", "example.test", 25, true, false},
+                                         Row{"example.test.", "example.test", 25, true, false},
+                                         Row{"[mx.example.test]", "mx.example.test", 25, false, false},
+                                         Row{"example.test:2525", "example.test", 2525, true, false},
+                                         Row{"example.test:submission", "example.test", 587, true, false},
+                                         Row{"[mx.example.test]:587", "mx.example.test", 587, false, false},
+                                         Row{"[127.0.0.1]:2525", "127.0.0.1", 2525, false, true},
+                                         Row{"127.0.0.1:26", "127.0.0.1", 26, false, true},
+                                         Row{"[2001:db8::1]:26", "2001:db8::1", 26, false, true},
+                                         Row{"[IPv6:2001:db8::1]", "2001:db8::1", 25, false, true},
+                                         Row{"2001:db8::1", "2001:db8::1", 25, false, true}));
+
+class NexthopRefuses : public testing::TestWithParam<const char*>
+{
+};
+
+TEST_P(NexthopRefuses, WhatNamesNoHost)
+{
+    const auto nexthop = parse_nexthop(GetParam(), ServicePorts(), "smtp");
+    ASSERT_FALSE(nexthop);
+    EXPECT_EQ(nexthop.error().fault, Fault::malformed);
+}
+INSTANTIATE_TEST_SUITE_P(Rows, NexthopRefuses,
+                         testing::Values("", "[", "[]", "[mx.test", "[mx.test]25", "mx.test:", "mx.test:0",
+                                         "mx.test:65536", "mx.test:nonsense", "a b", "-.test..",
+                                         "[mx.test]:25:26", "x\r\nQUIT"));
+
+TEST(ServicePorts, ReadsTheSystemsFile)
+{
+    const ServicePorts services(
+        "smtp 25/tcp mail\nodd 4711/udp\nmine\t2600/tcp  other # comment\nbroken 99999/tcp\n");
+    EXPECT_EQ(services.find("mine"), 2600);
+    EXPECT_EQ(services.find("other"), 2600);
+    EXPECT_EQ(services.find("odd"), std::nullopt);
+    EXPECT_EQ(services.find("broken"), std::nullopt);
+}
+
+TEST(Nexthops, AreTriedInTurn)
+{
+    EXPECT_EQ(split_nexthops("a.test, [b.test]:587 inet:c.test:25"),
+              (std::vector<std::string>{"a.test", "[b.test]:587", "c.test:25"}));
+}
+
+} // namespace
