@@ -276,8 +276,9 @@ void Stream::Awaiter::finish()
 
 void Stream::ready(bool readable, bool writable, bool closed)
 {
+    // A peer that has closed may have left a full buffer: only trying to write tells.
     readable_ |= readable || closed;
-    writable_ |= writable;
+    writable_ |= writable || closed;
     if (closed)
         peer_closed_ = true;
     if (waiter_ && waiter_->attempt())
