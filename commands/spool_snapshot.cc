@@ -71,12 +71,12 @@ static void add_recipients(const Spool& spool, const QueueId& id, const Envelope
             shown.recipients.push_back({recipient.address, {}});
 }
 
-static SnapshotMessage read_message(const Spool& spool, Queue queue, const QueueEntry& entry,
+static SnapshotMessage read_message(const Spool& spool, Queue queue, const QueueId& id,
                                     const OpenQueueFile& file, bool with_message_id)
 {
     SnapshotMessage message;
     message.shown.queue_name = queue_name(queue);
-    message.shown.queue_id = entry.id.text();
+    message.shown.queue_id = id.text();
     message.shown.size = file.info.size;
     message.shown.arrival_time = file.info.modified;
     message.shown.forced_expire = file.info.is_expire_forced();
@@ -92,7 +92,7 @@ static SnapshotMessage read_message(const Spool& spool, Queue queue, const Queue
         message.shown.size = envelope->sizes.content_bytes; // as showq has it; logs show content_length
     message.shown.arrival_time = envelope->arrival.seconds;
     message.shown.sender = envelope->sender;
-    add_recipients(spool, entry.id, *envelope, message.shown);
+    add_recipients(spool, id, *envelope, message.shown);
     if (with_message_id)
         message.shown.message_id = find_message_id(file.fd.get(), envelope->sizes.data_offset);
     return message;
@@ -125,8 +125,17 @@ Result<> read_queue(const Spool& spool, Queue queue, bool with_message_id,
             continue;
         const auto file = open_queue_file(spool, entry->path);
         if (file)
-            see(read_message(spool, queue, *entry, *file, with_message_id));
+            see(read_message(spool, queue, entry->id, *file, with_message_id));
     }
+}
+
+std::optional<SnapshotMessage> read_located_message(const Spool& spool, Queue queue, const QueueId& id,
+                                                    const std::string& path)
+{
+    const auto file = open_queue_file(spool, path);
+    if (!file || (!file->info.is_ready() && !file->info.is_marked_corrupt()))
+        return std::nullopt;
+    return read_message(spool, queue, id, *file, false);
 }
 
 Result<std::size_t> count_queue(const Spool& spool, Queue queue)

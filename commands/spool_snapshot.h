@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace bulkhead
@@ -28,6 +29,10 @@ Result<Spool> open_configured_spool(const Config& config);
 // Message-ID header too.
 Result<> read_queue(const Spool& spool, Queue queue, bool with_message_id,
                     const std::function<void(SnapshotMessage)>& see);
+
+// One message that was located; nullopt if it has just gone.
+std::optional<SnapshotMessage> read_located_message(const Spool& spool, Queue queue, const QueueId& id,
+                                                    const std::string& path);
 
 // How many complete messages the queue holds, without reading them.
 Result<std::size_t> count_queue(const Spool& spool, Queue queue);
