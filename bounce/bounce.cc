@@ -31,9 +31,10 @@ Result<> Bounce::before_jail()
     log_ = service_name() == params_.defer_service()   ? Queue::defer
            : service_name() == params_.trace_service() ? Queue::trace
                                                        : Queue::bounce;
-    cleanup_flags_ = ipc::cleanup_flag::internal | ipc::cleanup_flag::map_addresses;
+    using namespace ipc::cleanup_flag;
+    cleanup_flags_ = internal | map_addresses | rewrite_local;
     if (std::ranges::find(params_.filter_classes(), "bounce") != params_.filter_classes().end())
-        cleanup_flags_ |= ipc::cleanup_flag::filter;
+        cleanup_flags_ |= filter;
     cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());
     return {};
 }
