@@ -40,7 +40,7 @@ bool SessionPool::may_serve_again(const SmtpSession& session) const
         return false;
     if (params_.reuse_count() > 0 && session.uses() >= params_.reuse_count())
         return false;
-    return Loop::current().now() - session.opened() < params_.reuse_time();
+    return SteadyClock::now() - session.opened() < params_.reuse_time();
 }
 
 void SessionPool::give_back(std::unique_ptr<SmtpSession> session, std::string_view nexthop)
@@ -49,7 +49,7 @@ void SessionPool::give_back(std::unique_ptr<SmtpSession> session, std::string_vi
         dismiss(std::move(session));
         return;
     }
-    Kept kept{std::string(nexthop), Loop::current().now(), std::move(session)};
+    Kept kept{std::string(nexthop), SteadyClock::now(), std::move(session)};
     kept_.push_back(std::move(kept));
     if (!timer_.running())
         timer_.start(params_.cache_time());
@@ -58,7 +58,7 @@ void SessionPool::give_back(std::unique_ptr<SmtpSession> session, std::string_vi
 // Those that nobody took are at the front.
 void SessionPool::expire()
 {
-    const SteadyTime now = Loop::current().now();
+    const SteadyTime now = SteadyClock::now();
     const auto is_old = [&](const Kept& kept) {
         return now - kept.since >= params_.cache_time() || kept.session->is_dead();
     };
