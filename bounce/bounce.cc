@@ -130,9 +130,9 @@ Task<Result<>> Bounce::flush_alone(const ipc::BounceFlush& request)
     if (request.notice == Notice::warn)
         co_return Result<>();
 
-    const auto forget = [&]() -> Result<> {
+    const auto forget = [&] {
         if (request.notice == Notice::expire)
-            TRY_VOID(mark_all_done(report));
+            mark_all_done(report);
         return remove_recipient_log(*spool_, log_, report.id);
     };
     co_return co_await offload(forget);

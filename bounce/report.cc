@@ -140,14 +140,11 @@ OriginalLines original_lines(const Report& report)
     };
 }
 
-Result<> mark_all_done(const Report& report)
+void mark_all_done(const Report& report)
 {
-    if (!report.file)
-        return {};
     for (const RecipientLogEntry& entry : report.entries)
-        if (entry.offset)
-            TRY_VOID(mark_recipient_done(report.file.get(), *entry.offset));
-    return {};
+        if (report.file && entry.offset)
+            (void)mark_recipient_done(report.file.get(), *entry.offset);
 }
 
 } // namespace bulkhead

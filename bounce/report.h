@@ -35,7 +35,8 @@ Result<Report> read_report(const Spool& spool, Queue log, const ipc::BounceFlush
 // The report must outlive it.
 OriginalLines original_lines(const Report& report);
 
-// After an expiry's notice is durable: nobody shall be told, or tried, again.
-Result<> mark_all_done(const Report& report);
+// After an expiry's notice is durable: nobody shall be told, or tried, again.  A log
+// whose offsets do not fit the file must not keep the notice coming: they are passed over.
+void mark_all_done(const Report& report);
 
 } // namespace bulkhead
