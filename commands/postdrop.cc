@@ -1,0 +1,337 @@
+// postdrop: puts a message that sendmail made into maildrop/.  Installed with the rights
+// of setgid_group, the only ones that may write there; so every record is checked as
+// if an enemy had sent it.  (compat/queue-format.md, section 10)
+#include "base/text.h"
+#include "command.h"
+#include "ipc/cleanup.h"
+#include "os/files.h"
+#include "spool/envelope.h"
+#include "spool/new_file.h"
+#include "spool/record.h"
+#include "table/domain_list.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+namespace status = ipc::cleanup_status;
+
+constexpr std::string_view help_text = R"(postdrop: puts a message into the mail system.
+
+  postdrop [-c DIR] [-r] [-v]
+
+Reads the records that sendmail writes, answers on standard output with the queue id and
+then with the status of the message.  Not for use by hand: see sendmail.
+
+Exit codes: 0; 1 bad input; 2 queue file write error; 4 message too big; 64 usage;
+77 not permitted.
+)";
+
+constexpr std::size_t max_envelope_record = 8 * 1024;
+constexpr std::size_t max_content_record = 64 * 1024;
+constexpr std::size_t block_size = 64 * 1024;
+
+volatile sig_atomic_t interrupted = 0;
+
+// A signal ends the read, so that the file goes the ordinary way.
+void end_on_signals()
+{
+    struct sigaction action{};
+    action.sa_handler = [](int) { interrupted = 1; };
+    for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+        ::sigaction(signal, &action, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);
+}
+
+// The way of a message's records from sendmail into the file.
+class Drop
+{
+public:
+    Drop(const Command& command, std::int64_t size_limit) : command_(command), size_limit_(size_limit)
+    {
+        const WallTime now = WallTime::now();
+        append_record(out_, RecordType::arrival_time, fmt::format("{} {}", now.seconds, now.microseconds));
+    }
+
+    // The bits of ipc::cleanup_status; `record` is good or ends everything.
+    unsigned take(const Record& record, std::string_view encoded);
+
+    bool is_complete() const { return stage_ == Stage::done; }
+    std::string& output() { return out_; }
+
+private:
+    enum class Stage { envelope, content, extracted, done };
+
+    unsigned take_envelope(const Record& record, std::string_view encoded);
+    unsigned take_attribute(const Record& record, std::string_view encoded);
+    unsigned bad(std::string_view why) const
+    {
+        command_.say(Severity::warning, fmt::format("uid={}: {}", ::getuid(), why));
+        return status::bad;
+    }
+
+    const Command& command_;
+    std::int64_t size_limit_;
+    std::int64_t size_ = 0;
+    std::string out_;
+    Stage stage_ = Stage::envelope;
+    bool has_sender_ = false;
+    bool has_recipient_ = false;
+};
+
+bool is_one_of(std::string_view value, std::initializer_list<std::string_view> values)
+{
+    return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+bool is_mask(std::string_view value, std::uint64_t bits)
+{
+    const auto number = parse_unsigned(value);
+    return number && (*number & ~bits) == 0;
+}
+
+unsigned Drop::take_attribute(const Record& record, std::string_view encoded)
+{
+    const auto attribute = parse_attribute(record.data);
+    if (!attribute)
+        return bad("attribute without a name");
+    const auto [name, value] = *attribute;
+    const bool known = is_one_of(name, {"encoding", "envelope_id", "notify_flags", "ret_flags",
+                                        "dsn_orig_rcpt", "create_time", "rewrite_context", "trace_flags"});
+    const bool good = name == "encoding"          ? is_one_of(value, {"7bit", "8bit", ""})
+                      : name == "rewrite_context" ? is_one_of(value, {"local", "remote"})
+                      : name == "notify_flags"    ? is_mask(value, 15)
+                      : name == "ret_flags"       ? is_mask(value, 3)
+                      : name == "create_time"     ? parse_unsigned(value).has_value()
+                      // No others: a forged one would make this an address probe.
+                      : name == "trace_flags" ? is_mask(value, trace_flag::verify_only | trace_flag::record)
+                                              : true;
+    if (!known || !good) {
+        command_.say(Severity::warning,
+                     fmt::format("uid={}: ignoring attribute {}", ::getuid(), printable(name)));
+        return status::ok;
+    }
+    out_ += encoded;
+    return status::ok;
+}
+
+unsigned Drop::take_envelope(const Record& record, std::string_view encoded)
+{
+    if (record.data.size() > max_envelope_record)
+        return bad("overlong record");
+    if (record.data.find_first_of(std::string_view("\0\r\n", 3)) != record.data.npos)
+        return bad("control character in an address or attribute");
+    const char type = static_cast<char>(record.type);
+    const bool extracted = stage_ == Stage::extracted;
+    switch (type) {
+    case 'A':
+        return take_attribute(record, encoded);
+    case 'T':
+        return extracted ? bad("misplaced record") : status::ok; // ours counts
+    case 'F':
+    case 'V':
+    case 'S':
+    case 'M':
+        if (extracted || (type == 'S' && has_sender_) || (type == 'V' && record.data.size() != 2))
+            return bad("misplaced record");
+        has_sender_ = has_sender_ || type == 'S';
+        if (type == 'M') {
+            if (!has_sender_)
+                return bad("no sender");
+            stage_ = Stage::content;
+        }
+        break;
+    case 'R':
+        if (!has_sender_ || record.data.empty())
+            return bad("misplaced recipient");
+        has_recipient_ = true;
+        break;
+    case 'E':
+        if (!extracted)
+            return bad("misplaced record");
+        if (!has_recipient_)
+            return bad("no recipients");
+        stage_ = Stage::done;
+        break;
+    default:
+        return bad(fmt::format("unexpected record type {}", static_cast<int>(record.type)));
+    }
+    out_ += encoded;
+    return status::ok;
+}
+
+unsigned Drop::take(const Record& record, std::string_view encoded)
+{
+    if (stage_ != Stage::content)
+        return take_envelope(record, encoded);
+    const bool ends = record.is(RecordType::extracted_start) && record.data.empty();
+    if (!ends && !record.is(RecordType::text) && !record.is(RecordType::text_part))
+        return bad(fmt::format("unexpected record type {} in content", static_cast<int>(record.type)));
+    size_ += static_cast<std::int64_t>(encoded.size());
+    if (size_limit_ > 0 && size_ > size_limit_)
+        return status::too_big;
+    if (ends)
+        stage_ = Stage::extracted;
+    out_ += encoded;
+    return status::ok;
+}
+
+void tell(std::string_view text)
+{
+    (void)write_all(STDOUT_FILENO, text);
+}
+
+// Copies standard input into the file until the end record.
+unsigned copy(Drop& drop, NewQueueFile& file, const Command& command)
+{
+    std::string in;
+    std::array<char, block_size> block;
+    while (!drop.is_complete()) {
+        const ssize_t n = ::read(STDIN_FILENO, block.data(), block.size());
+        if (n < 0 && errno == EINTR && !interrupted)
+            continue;
+        if (n <= 0)
+            return status::ok; // not complete: sendmail has thought better of it
+        in.append(block.data(), static_cast<std::size_t>(n));
+        std::string_view rest = in;
+        while (!rest.empty() && !drop.is_complete()) {
+            const auto peek = peek_record(rest);
+            if (!peek || peek->needed > max_content_record + 8)
+                return status::bad;
+            if (peek->encoded == 0)
+                break;
+            if (const unsigned fault = drop.take(peek->record, rest.substr(0, peek->encoded));
+                fault != status::ok)
+                return fault;
+            rest.remove_prefix(peek->encoded);
+        }
+        in.erase(0, in.size() - rest.size());
+        if (drop.output().size() < block_size && !drop.is_complete())
+            continue;
+        if (const auto written = file.append(drop.output()); !written) {
+            command.say(Severity::warning, written.error().context);
+            return status::write_error;
+        }
+        drop.output().clear();
+    }
+    return status::ok;
+}
+
+// Wakes pickup; without it the message waits for the next look into maildrop.
+void wake_pickup(const Command& command, const Config& config)
+{
+    const std::string service = "public/" + config.get("pickup_service_name");
+    const auto socket = connect_unix(config.queue_directory() + '/' + service);
+    if (socket)
+        (void)write_all(socket->get(), "W");
+    else
+        command.say(Severity::warning,
+                    fmt::format("unable to look up {}: {}", service, socket.error().context));
+}
+
+std::string user_name()
+{
+    const passwd* user = ::getpwuid(::getuid());
+    return user != nullptr ? user->pw_name : "unknown";
+}
+
+bool may_submit(const Config& config)
+{
+    if (::getuid() == 0)
+        return true;
+    ListOptions options;
+    options.parameter = "authorized_submit_users";
+    const auto users = MatchList::open(config.get("authorized_submit_users"), options);
+    return users && static_cast<bool>(users->match(user_name()));
+}
+
+int report(unsigned code, std::string_view reason)
+{
+    tell(fmt::format("status={}\nreason={}\n\n", code, reason));
+    return code == status::not_permitted ? EX_NOPERM : static_cast<int>(code & 0xff);
+}
+
+int deliver(const Command& command, const Config& config)
+{
+    if (!may_submit(config)) {
+        const std::string reason =
+            fmt::format("User {}({}) is not allowed to submit mail", user_name(), ::getuid());
+        command.say(Severity::warning, reason);
+        return report(status::not_permitted, reason);
+    }
+    SpoolLayout layout;
+    layout.root = config.queue_directory();
+    const auto spool = Spool::open(layout);
+    if (!spool) {
+        command.say(Severity::warning, spool.error().context);
+        return report(status::write_error, spool.error().context);
+    }
+    ::umask(022);
+    NewFileOptions options;
+    options.long_id = config.get_bool("enable_long_queue_ids").value_or(false);
+    auto file = NewQueueFile::create(*spool, Queue::maildrop, options);
+    if (!file) {
+        command.say(Severity::warning, file.error().context);
+        return report(status::write_error, file.error().context);
+    }
+    tell(fmt::format("protocol=postdrop_protocol\nqueue_id={}\n\n", file->id().text()));
+
+    Drop drop(command, config.get_int("message_size_limit").value_or(0));
+    if (const unsigned fault = copy(drop, *file, command); fault != status::ok)
+        return report(fault, fault == status::too_big ? "message file too big" : "");
+    if (!drop.is_complete())
+        return EX_OK;
+    if (const auto stored = std::move(*file).commit(); !stored) {
+        command.say(Severity::warning, stored.error().context);
+        return report(status::write_error, stored.error().context);
+    }
+    wake_pickup(command, config);
+    return report(status::ok, "");
+}
+
+int run(int argc, char** argv)
+{
+    Command command("postdrop");
+    std::optional<std::string> directory;
+    for (int option = 0; (option = ::getopt(argc, argv, "c:rv")) != -1;) {
+        if (option == 'c')
+            directory = optarg;
+        else if (option == '?')
+            return command.fail(EX_USAGE, "usage: postdrop [-c config_dir] [-v]");
+    }
+    if (argc > optind && std::string_view(argv[optind]) == "help") {
+        std::fputs(help_text.data(), stdout);
+        return EX_OK;
+    }
+    end_on_signals();
+    const auto config = command.load_config(directory);
+    if (!config)
+        return command.fail(config.error().fault == Fault::refused ? EX_NOPERM : EX_CONFIG,
+                            config.error().context);
+    command.open_log(*config);
+    const int code = deliver(command, *config);
+    log::flush(true);
+    return code;
+}
+
+} // namespace
+
+} // namespace bulkhead
+
+int main(int argc, char** argv)
+{
+    return bulkhead::run(argc, argv);
+}
