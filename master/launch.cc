@@ -90,11 +90,11 @@ Result<Launched> launch(const Launch& launch)
     result.link.reset(ends[0]);
     const UniqueFd theirs(ends[1]);
 
-    static_assert(ipc::first_listen_fd == ipc::control_fd + 1);
-    std::vector<int> descriptors{theirs.get()};
+    static_assert(ipc::control_fd == ipc::config_fd + 1 && ipc::first_listen_fd == ipc::control_fd + 1);
+    std::vector<int> descriptors{launch.main_cf, theirs.get()};
     descriptors.insert(descriptors.end(), launch.listeners.begin(), launch.listeners.end());
     Actions actions;
-    actions.place(descriptors, ipc::control_fd);
+    actions.place(descriptors, ipc::config_fd);
     const Attributes attributes;
     const std::vector<char*> words = pointers(launch.words);
     const std::vector<char*> environment = pointers(launch.environment);

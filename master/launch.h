@@ -18,6 +18,7 @@ struct Launch {
     std::string program;                  // path
     std::vector<std::string> words;       // argv
     std::vector<std::string> environment; // NAME=value
+    int main_cf = -1;                     // becomes descriptor 4
     std::vector<int> listeners;           // become descriptors 6, 7, ...
 };
 

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "base/text.h"
+#include "os/files.h"
 #include "config/environment.h"
 #include "config/value_check.h"
 
@@ -222,6 +223,7 @@ Result<EnvironmentPlan> plan_environment(const std::string& config_directory, bo
     plan.config_directory = config_directory;
     plan.version = config.get("mail_version");
     plan.log = MaillogSettings::from(config);
+    TRY(plan.main_cf, sealed_copy(source->main_cf_text));
     if (!plan.enabled)
         return plan;
     TRY_VOID(check_values(config));

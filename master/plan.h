@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "config/maillog.h"
 #include "endpoint.h"
 #include "spool/paths.h"
@@ -63,6 +64,7 @@ struct EnvironmentPlan {
 
     Seconds throttle_time{60};
     MaillogSettings log;
+    UniqueFd main_cf; // sealed: what this generation's workers read
     std::vector<std::string> worker_environment;    // NAME=value
     std::vector<std::string> secondary_directories; // of a primary
     std::vector<ServicePlan> services;

@@ -165,6 +165,7 @@ void Service::start(bool with_wake_order)
     Launch what{.program = plan_.program,
                 .words = plan_.command_line(Loop::current().now() < stress_until_),
                 .environment = host_.plan.worker_environment,
+                .main_cf = host_.plan.main_cf.get(),
                 .listeners = listeners_};
     what.environment.push_back(fmt::format("MAIL_SERVICE_MAXPROC={}", plan_.limit));
     auto launched = launch(what);

@@ -1,6 +1,7 @@
 #include "config/environment.h"
 
 #include "base/text.h"
+#include "os/files.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +12,10 @@ Result<EnvironmentConfig> load_environment(const std::string& config_directory, 
 {
     EnvironmentConfig environment;
     environment.config_directory = config_directory;
-    TRY(environment.config, Config::load(config_directory, {}, "master"));
+    const std::string path = config_directory + "/main.cf";
+    TRY(environment.main_cf_text, read_file(path, MainCf::size_limit));
+    TRY(MainCf main, MainCf::parse(environment.main_cf_text, path));
+    TRY(environment.config, Config::from(std::move(main), config_directory, {}, "master"));
     const Config& config = environment.config;
     TRY(environment.master, MasterCf::read(config_directory + "/master.cf", config.compatibility_level()));
 

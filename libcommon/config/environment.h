@@ -17,6 +17,7 @@ struct EnvironmentConfig {
     std::string group; // multi_instance_group
     bool enabled = true;
     std::string config_directory;
+    std::string main_cf_text; // what config was read from
     Config config;
     MasterCf master;
 

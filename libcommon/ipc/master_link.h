@@ -11,6 +11,9 @@
 namespace bulkhead::ipc
 {
 
+// The main.cf of the running generation, sealed: a worker started after a failed or
+// unfinished edit has the configuration that the master has checked.
+inline constexpr int config_fd = 4;
 inline constexpr int control_fd = 5;       // in the worker
 inline constexpr int first_listen_fd = 6;  // and the following ones, as many as -s says
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,6 +39,35 @@ Result<std::string> read_file(const std::string& path, std::size_t limit)
         bytes.append(block, static_cast<std::size_t>(n));
         if (bytes.size() > limit)
             return Error{Fault::limit, fmt::format("{}: larger than {} bytes", path, limit)};
+    }
+}
+
+Result<UniqueFd> sealed_copy(std::string_view bytes)
+{
+    UniqueFd fd(::memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd)
+        return system_error("memfd_create");
+    TRY_VOID(write_all(fd.get(), bytes));
+    if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+        return system_error("seal");
+    return fd;
+}
+
+Result<std::string> read_descriptor(int fd, std::size_t limit)
+{
+    std::string bytes;
+    char block[16384];
+    for (;;) {
+        const ssize_t n = ::pread(fd, block, sizeof block, static_cast<off_t>(bytes.size()));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return system_error("read");
+        if (n == 0)
+            return bytes;
+        bytes.append(block, static_cast<std::size_t>(n));
+        if (bytes.size() > limit)
+            return Error{Fault::limit, fmt::format("larger than {} bytes", limit)};
     }
 }
 

@@ -17,6 +17,12 @@ namespace bulkhead
 // The whole file, at most `limit` bytes (a larger one is a Fault::limit).
 Result<std::string> read_file(const std::string& path, std::size_t limit = 16 << 20);
 
+// An anonymous file that nobody can change any more.
+Result<UniqueFd> sealed_copy(std::string_view bytes);
+
+// All that is in a file from its start, whatever the descriptor's position.
+Result<std::string> read_descriptor(int fd, std::size_t limit = 16 << 20);
+
 // Writes all bytes; partial writes are continued.
 Result<> write_all(int fd, std::string_view bytes);
 

@@ -89,7 +89,11 @@ private:
 Result<> WorkerLife::read_configuration()
 {
     const std::string directory = default_config_directory();
-    TRY(Config config, Config::load(directory, arguments_.overrides, arguments_.program));
+    const std::string path = directory + "/main.cf";
+    UniqueFd snapshot(supervised_ ? ipc::config_fd : -1);
+    TRY(const std::string text, snapshot ? read_descriptor(snapshot.get(), MainCf::size_limit) : read_file(path, MainCf::size_limit));
+    TRY(MainCf main, MainCf::parse(text, path));
+    TRY(Config config, Config::from(std::move(main), directory, arguments_.overrides, arguments_.program));
     config.set_service_name(arguments_.service);
     worker_.config_ = std::make_unique<Config>(std::move(config));
     TRY_VOID(worker_.common_.load(*worker_.config_));

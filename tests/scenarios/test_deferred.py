@@ -82,7 +82,7 @@ class Deferred(scenario.Scenario):
         self.assertEqual(sorted(recipients), ['fast@dest.example', 'slow@dest.example'])
 
     def test_each_way_to_fail_is_temporary(self):
-        _, a, sink = self.relaying(smtp_helo_timeout='2s', smtp_connect_timeout='2s', smtp_data_done_timeout='2s',
+        _, a, sink = self.relaying(smtp_connection_cache_on_demand='no', smtp_helo_timeout='2s', smtp_connect_timeout='2s', smtp_data_done_timeout='2s',
                                    smtp_mail_timeout='2s', smtp_rcpt_timeout='2s', smtp_data_init_timeout='2s',
                                    maximal_backoff_time='1s')
         ways = {

@@ -13,10 +13,11 @@ import smtp_raw
 
 
 class TwoEnvironments(scenario.Scenario):
-    def two(self):
+    def two(self, **config):
         system = self.system('a', 'b')
         sinks = {}
         for name in 'ab':
+            system[name].config |= config
             sinks[name] = self.sink()
             system[name].relay_to(sinks[name].port)
         return system.start(), sinks
@@ -90,7 +91,9 @@ class TwoEnvironments(scenario.Scenario):
             self.assertNotEqual(answer.returncode, 0, f'{system["a"].user} can read {target}')
 
     def test_idle_environment_has_no_process(self):
-        system, _ = self.two()
+        system, sinks = self.two(max_idle='1s')
+        self.send(system['b'], 'idle-0')
+        self.assertTrue(sinks['b'].wait(1))
         self.wait(lambda: not [pid for pid in system['b'].workers() if processes.name_of(pid) != 'postlogd'],
                   message='an environment without work has workers')
         self.send(system['a'], 'idle-1')
