@@ -50,7 +50,7 @@ Task<Result<std::unique_ptr<MessageSink>>> PostdropSink::open(std::string comman
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         co_return system_error("socketpair");
     UniqueFd ours(pair[0]);
-    const UniqueFd theirs(pair[1]);
+    UniqueFd theirs(pair[1]);
     const auto waits = set_nonblocking(ours.get());
     if (!waits)
         co_return waits.error();
@@ -59,6 +59,7 @@ Task<Result<std::unique_ptr<MessageSink>>> PostdropSink::open(std::string comman
         co_return system_error("fork");
     if (child == 0)
         become_postdrop(theirs.get(), program);
+    theirs.reset(); // its end of the connection is seen only when nobody else has it
 
     std::unique_ptr<PostdropSink> sink(new PostdropSink(std::move(ours), child));
     sink->stream_.set_timeout(answer_time);
