@@ -8,6 +8,7 @@
 struct event_base;
 #include <unbound-event.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -25,6 +26,8 @@ constexpr int security_bogus = 1;
 constexpr int security_secure = 2;
 constexpr int class_internet = 1;
 
+constexpr Milliseconds longest_repeat{1500};
+
 // libunbound is made for full resolvers; this is what a mail client's stub with a
 // cache wants instead.
 constexpr auto settings = std::to_array<std::pair<const char*, const char*>>({
@@ -32,7 +35,7 @@ constexpr auto settings = std::to_array<std::pair<const char*, const char*>>({
     {"unblock-lan-zones:", "yes"},     // what private zones hold is the site's affair
     {"outgoing-range:", "256"},        // questions in flight
     {"num-queries-per-thread:", "1024"},
-    {"infra-keep-probing:", "yes"},    // servers that were down are found again at once
+    {"infra-host-ttl:", "15"},         // a server that was down is soon asked again
     {"cache-max-negative-ttl:", "60"}, // a repaired zone is not missing for an hour
     {"msg-cache-size:", "4m"},
     {"rrset-cache-size:", "8m"},
@@ -153,6 +156,12 @@ Result<> Resolver::start(const ResolverOptions& options, const ResolvConf& conf)
         if (const int fault = ::ub_ctx_set_option(context, name, value); fault != 0)
             return Error{Fault::config,
                          fmt::format("libunbound: {} {}: {}", name, value, ::ub_strerror(fault))};
+    // A near server that has to ask far ones itself is not slow: no hasty repetitions, and
+    // no giving up before a libc would.
+    const std::string repeat_after = std::to_string(std::min(conf.timeout, longest_repeat).count());
+    if (const int fault = ::ub_ctx_set_option(context, "infra-cache-min-rtt:", repeat_after.c_str());
+        fault != 0)
+        return Error{Fault::config, fmt::format("libunbound: infra-cache-min-rtt: {}", ::ub_strerror(fault))};
     for (const SocketAddress& server : conf.name_servers) {
         const std::string address = fmt::format("{}@{}", server.text(), options.port.value_or(server.port()));
         if (const int fault = ::ub_ctx_set_fwd(context, address.c_str()); fault != 0)

@@ -25,6 +25,7 @@ protected:
         server_.add("d.test", NameServer::mx, mx_data(20, "b.d.test"));
         server_.add("d.test", NameServer::mx, mx_data(10, "a.d.test"));
         server_.add("a.d.test", NameServer::a, std::string("\xc0\0\2\1", 4));
+        server_.add("late.d.test", NameServer::a, std::string("\xc0\0\2\2", 4));
         server_.add("www.test", NameServer::cname, "a.d.test");
         server_.fail("broken.test");
         server_.drop("silent.test");
@@ -101,6 +102,13 @@ TEST_F(ResolverTest, TellsTheKindsOfAbsenceApart)
     EXPECT_EQ(mx("broken.test").status, Status::temporary);
     EXPECT_EQ(mx("silent.test").status, Status::temporary);
     EXPECT_EQ(mx("a..b").status, Status::not_found);
+}
+
+TEST_F(ResolverTest, AServerThatOnceWasSilentIsStillAsked)
+{
+    (void)a("silent.test");
+    (void)mx("silent.test");
+    EXPECT_EQ(a("late.d.test").status, Status::found);
 }
 
 } // namespace
