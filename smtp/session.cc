@@ -436,10 +436,13 @@ Task<> SmtpSession::send_text(Transaction& transaction, MessageText& text)
     }
     needs_reset_ = false;
     transaction.over = reply->code == service_closing;
-    if (is_yes(*reply))
-        transaction.settle_accepted(accepted(peer_, *reply));
-    else
+    if (is_yes(*reply)) {
+        DeliveryStatus status = accepted(peer_, *reply);
+        status.success_notice_passed_on = capabilities_.dsn;
+        transaction.settle_accepted(status);
+    } else {
         transaction.settle_accepted(refused_command(peer_, *reply, "end of DATA"));
+    }
 }
 
 // The server wants the text of a message that has no recipient left: it gets none.

@@ -103,7 +103,7 @@ Result<> become(const UserIds& user, const std::vector<cap_value_t>& keep)
 // sockets that it has.  A call that is not on the list fails with ENOSYS, one
 // that only an attacker needs ends the process.
 constexpr auto allowed_calls = std::to_array<const char*>(
-    {"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "pwritev2", "lseek", "close", "close_range",
+    {"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "preadv2", "pwritev", "pwritev2", "lseek", "close", "close_range",
      "dup", "dup2", "dup3", "fcntl", "ioctl", "open", "openat", "stat", "lstat", "fstat", "newfstatat", "statx",
      "fstatfs", "statfs", "access", "faccessat", "faccessat2", "getdents64", "getdents", "getcwd", "chdir", "fchdir",
      "readlink", "readlinkat", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir",

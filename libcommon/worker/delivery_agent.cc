@@ -100,7 +100,8 @@ Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t inde
     const ipc::DeliveryRecipient& recipient = request.recipients[index];
     const bool record = request.trace_flags & trace_flag::record;
     const bool sent = status.outcome == DeliveryOutcome::sent;
-    if (sent && !is_probe(request) && !record && !(recipient.notify & notify::success))
+    const bool wants_notice = (recipient.notify & notify::success) && !status.success_notice_passed_on;
+    if (sent && !is_probe(request) && !record && !wants_notice)
         co_return true;
 
     ipc::BounceAppend append;

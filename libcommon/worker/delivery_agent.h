@@ -31,6 +31,7 @@ struct DeliveryStatus {
     std::string diagnostic_type; // "smtp" with the remote reply
     std::string diagnostic_text;
     std::string remote_mta; // host name of the peer that answered
+    bool success_notice_passed_on = false; // the next hop took over NOTIFY=SUCCESS (RFC 3461, 5.2.2)
     int connection_uses = 1; // conn_use= is logged from the second use on
     WallTime connected;      // end of connection set-up (delays=.../c/d); zero: none was made
 };
