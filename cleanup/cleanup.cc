@@ -88,7 +88,7 @@ Result<> Cleanup::after_jail()
 
 void Cleanup::notice_changes()
 {
-    const SteadyTime now = Loop::current().now();
+    const SteadyTime now = SteadyClock::now();
     if (now < next_look_ || is_draining())
         return;
     next_look_ = now + table_check_interval;

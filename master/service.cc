@@ -152,7 +152,7 @@ void Service::client_waits()
 void Service::note_overflow()
 {
     overflowed_ = true;
-    const SteadyTime now = Loop::current().now();
+    const SteadyTime now = SteadyClock::now();
     const bool is_news = now >= stress_until_;
     stress_until_ = now + stress_time;
     if (is_news)
@@ -163,7 +163,7 @@ void Service::note_overflow()
 void Service::start(bool with_wake_order)
 {
     Launch what{.program = plan_.program,
-                .words = plan_.command_line(Loop::current().now() < stress_until_),
+                .words = plan_.command_line(SteadyClock::now() < stress_until_),
                 .environment = host_.plan.worker_environment,
                 .main_cf = host_.plan.main_cf.get(),
                 .listeners = listeners_};
@@ -172,7 +172,7 @@ void Service::start(bool with_wake_order)
     if (!launched) {
         warn(fmt::format("service \"{}\" ({}): {} -- throttling", plan_.name, plan_.place,
                          launched.error().context));
-        pause(throttle_.note(Throttle::Ending::bad_startup, Loop::current().now()));
+        pause(throttle_.note(Throttle::Ending::bad_startup, SteadyClock::now()));
         return;
     }
     wake_at_ = 0;
@@ -244,7 +244,7 @@ void Service::worker_ended(pid_t pid, int status)
         return;
 
     if (ending)
-        pause(throttle_.note(*ending, Loop::current().now()));
+        pause(throttle_.note(*ending, SteadyClock::now()));
     if (wake_at_ > 0)
         arm_wake_at();
     // A queue manager that was told to leave, or was killed, cannot say when it is wanted again.

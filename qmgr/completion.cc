@@ -60,10 +60,12 @@ Task<bool> Qmgr::read_more_recipients(ActiveMessage& message)
 // Asks for the notice that a log is for; true when it is sent, or not owed.
 Task<bool> Qmgr::send_notice(const ActiveMessage& message, ipc::Notice notice, Queue log)
 {
-    const auto look = [this, &message, log] { return has_recipient_log(*spool_, log, message.id); };
-    const auto exists = co_await offload(look);
-    if (exists && !*exists)
-        co_return true;
+    if (notice != ipc::Notice::expire) { // that one also speaks for recipients without an entry
+        const auto look = [this, &message, log] { return has_recipient_log(*spool_, log, message.id); };
+        const auto exists = co_await offload(look);
+        if (exists && !*exists)
+            co_return true;
+    }
     ipc::BounceFlush flush;
     flush.notice = notice;
     flush.queue_name = "active";
@@ -90,7 +92,8 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
             co_return;
         }
     }
-    bool left = message.deferred > 0 || message.envelope.next;
+    bool recipients_left = message.deferred > 0 || message.envelope.next;
+    bool notice_owed = false; // keeps the file: it is the proof that somebody must be told
     if (message.uncertain) {
         const int tries = ++self->uncertain_retries_[message.id.text()];
         if (tries < uncertain_limit) {
@@ -100,21 +103,21 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
     }
     if (message.bounced > 0 || !message.fresh) {
         const bool sent = co_await self->send_notice(message, ipc::Notice::bounce, Queue::bounce);
-        left |= !sent;
+        notice_owed |= !sent;
     }
     if (message.wants_trace) {
         const bool sent = co_await self->send_notice(message, ipc::Notice::trace, Queue::trace);
-        left |= !sent;
+        notice_owed |= !sent;
     }
-    if (left && self->has_expired(message)) {
+    if (recipients_left && self->has_expired(message)) {
         const bool returned = co_await self->send_notice(message, ipc::Notice::expire, Queue::defer);
         if (returned) {
             log::info(fmt::format("{}: from=<{}>, status={}, returned to sender", message.id.text(),
                                   external_form(message.envelope.sender), message.force_expire ? "force-expired" : "expired"));
-            left = false;
+            recipients_left = false;
         }
     }
-    if (left)
+    if (recipients_left || notice_owed)
         co_await self->defer_message(message);
     else
         co_await self->remove_message(message);
@@ -163,9 +166,9 @@ Task<> Qmgr::defer_message(ActiveMessage& message)
         }
     }
     // Exponential by age: as long again as the message has waited so far.
-    const std::int64_t delay = std::clamp(now - message.envelope.create_time, static_cast<std::int64_t>(params_.minimal_backoff().count()),
-                                          static_cast<std::int64_t>(params_.maximal_backoff().count()));
-    const std::int64_t next = now + delay;
+    const Seconds age(now - message.envelope.create_time);
+    const Seconds delay = std::max(params_.minimal_backoff(), std::min(age, params_.maximal_backoff()));
+    const std::int64_t next = now + delay.count();
     const auto defer = [this, &message, next] { return defer_queue_file(*spool_, Queue::active, message.id, next); };
     const auto deferred = co_await offload(defer);
     if (!deferred)

@@ -89,7 +89,7 @@ Result<> TrivialRewrite::before_jail()
 
 void TrivialRewrite::notice_changes()
 {
-    const SteadyTime now = Loop::current().now();
+    const SteadyTime now = SteadyClock::now();
     if (now < next_look_)
         return;
     next_look_ = now + table_check_interval;

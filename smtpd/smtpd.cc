@@ -68,7 +68,7 @@ Result<> Smtpd::before_jail()
 
 void Smtpd::hand_over_if_stale()
 {
-    const SteadyTime now = Loop::current().now();
+    const SteadyTime now = SteadyClock::now();
     if (is_draining() || now - tables_checked_ < table_check_interval)
         return;
     tables_checked_ = now;

@@ -13,7 +13,6 @@ Loop::Loop() : detail_(std::make_unique<Detail>())
     detail_->base = event_base_new_with_config(config);
     event_config_free(config);
     ensure(detail_->base != nullptr, "libevent gives no event base");
-    detail_->turn = SteadyClock::now();
 }
 
 Loop::~Loop() { event_base_free(detail_->base); }
@@ -39,7 +38,6 @@ void Loop::run()
         for (auto& f : self.before_sleep)
             f();
         event_base_loop(self.base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (self.posted.empty() ? 0 : EVLOOP_NONBLOCK));
-        self.turn = SteadyClock::now();
     }
 }
 
@@ -51,7 +49,6 @@ void Loop::stop()
 
 void Loop::post(std::move_only_function<void()> f) { detail_->posted.push_back(std::move(f)); }
 void Loop::on_idle(std::function<void()> f) { detail_->before_sleep.push_back(std::move(f)); }
-SteadyTime Loop::now() const { return detail_->turn; }
 void* Loop::native_handle() { return detail_->base; }
 
 struct TimerCallback {

@@ -29,9 +29,6 @@ public:
     // Runs before each sleep: log flush, reports to the master.
     void on_idle(std::function<void()> f);
 
-    // The time at the start of this turn.
-    SteadyTime now() const;
-
     // The event_base underneath, for libraries that bring their own events: dns only.
     void* native_handle();
 

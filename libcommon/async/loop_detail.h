@@ -15,7 +15,6 @@ struct Loop::Detail {
     event_base* base = nullptr;
     std::deque<std::move_only_function<void()>> posted;
     std::vector<std::function<void()>> before_sleep;
-    SteadyTime turn;
     bool stopping = false;
 };
 

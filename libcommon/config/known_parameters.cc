@@ -50,7 +50,6 @@ constexpr ProductDefault product_defaults[] = {
     {"sendmail_path", "$command_directory/sendmail"},
     {"shlib_directory", "no"},
     {"smtpd_forbid_bare_newline", "normalize"},
-    {"smtpd_forbid_unauth_pipelining", "yes"},
 };
 static_assert(std::ranges::is_sorted(product_defaults, {}, &ProductDefault::name));
 

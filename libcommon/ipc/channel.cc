@@ -35,7 +35,7 @@ Task<Result<>> send(Stream& stream, const Message& message)
 
 Service::Service(std::string path, Milliseconds timeout)
     : path_(std::move(path)), timeout_(timeout), idle_timer_([this] {
-          if (Loop::current().now() - last_use_ < idle_time)
+          if (SteadyClock::now() - last_use_ < idle_time)
               idle_timer_.start(idle_time);
           else
               idle_.clear();
@@ -78,7 +78,7 @@ void Service::keep(Connection connection)
     if (idle_.size() >= max_kept_connections || connection.stream_->peer_closed())
         return;
     idle_.push_back(std::move(connection.stream_));
-    last_use_ = Loop::current().now();
+    last_use_ = SteadyClock::now();
     if (!idle_timer_.running())
         idle_timer_.start(idle_time);
 }

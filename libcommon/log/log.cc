@@ -113,9 +113,11 @@ bool is_socket(const Logger& self)
     return self.target.kind == Target::Kind::syslog || self.target.kind == Target::Kind::postlog;
 }
 
-// One block out; false when the receiver cannot take it now.
-bool send_block(Logger& self, const std::string& block)
+// One block out; false when the receiver cannot take it (all) now.
+bool send_block(Logger& self, std::string& block)
 {
+    if (is_socket(self) && !self.fd)
+        connect_datagram(self, self.target.path);
     const int fd = self.target.kind == Target::Kind::standard_error ? STDERR_FILENO
                    : self.target.kind == Target::Kind::stdout_     ? STDOUT_FILENO
                                                                    : self.fd.get();
@@ -123,8 +125,13 @@ bool send_block(Logger& self, const std::string& block)
         return false;
     const ssize_t sent = is_socket(self) ? ::send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
                                          : ::write(fd, block.data(), block.size());
-    if (sent >= 0)
+    if (sent >= 0 && (is_socket(self) || static_cast<std::size_t>(sent) == block.size()))
         return true;
+    if (sent > 0) { // a file takes the rest when there is room again
+        self.pending_bytes -= static_cast<std::size_t>(sent);
+        block.erase(0, static_cast<std::size_t>(sent));
+        return false;
+    }
     if (errno == ECONNREFUSED || errno == ENOTCONN || errno == ECONNRESET || errno == ENOENT)
         connect_datagram(self, self.target.path); // the receiver was replaced; the block is tried again later
     return false;

@@ -35,6 +35,14 @@ constexpr int accepts_per_turn = 64;
 constexpr std::size_t descriptors_per_session = 2;
 constexpr std::size_t spare_descriptors = 24;
 
+// By hand there is no master, and descriptor 5 may be anything.
+bool is_control_socket(int fd)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
 } // namespace
 
 class WorkerLife
@@ -111,7 +119,6 @@ void WorkerLife::open_log()
     }
     const std::string& host = params.myhostname();
     log::open(target, params.syslog_name() + "/" + arguments_.program, host.substr(0, host.find('.')));
-    log::set_verbosity(arguments_.verbosity);
 }
 
 // A debugger attaches while the process still runs as root and answers to it.
@@ -142,12 +149,13 @@ Result<> WorkerLife::enter()
 
 Result<> WorkerLife::prepare()
 {
-    supervised_ = ::fcntl(ipc::control_fd, F_GETFD) >= 0 && !arguments_.standalone;
+    supervised_ = !arguments_.standalone && is_control_socket(ipc::control_fd);
     if (supervised_)
         ::fcntl(ipc::control_fd, F_SETFD, FD_CLOEXEC);
     for (int i = 0; i < arguments_.listeners; ++i)
         ::fcntl(ipc::first_listen_fd + i, F_SETFD, FD_CLOEXEC);
     ::signal(SIGPIPE, SIG_IGN);
+    log::set_verbosity(arguments_.verbosity);
     TRY_VOID(read_configuration());
     if (arguments_.standalone)
         return worker_.before_jail();
@@ -267,6 +275,7 @@ void WorkerLife::stop_now()
 {
     worker_.draining_ = true;
     set_accepting(false);
+    worker_.drain();
     const std::vector<Session*> all(sessions_.begin(), sessions_.end());
     for (Session* session : all)
         if (sessions_.contains(session))

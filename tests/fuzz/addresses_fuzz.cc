@@ -3,7 +3,6 @@
 #include "mail/address.h"
 #include "mail/addrlist.h"
 #include "mail/dsn.h"
-#include "mail/match_list.h"
 
 #include <cstdint>
 #include <cstdlib>
@@ -60,7 +59,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)literal_address(text);
     (void)unquote(text);
     (void)split_extension(text, "+-");
-    (void)NetworkList::parse(text);
     const auto orcpt = parse_orcpt(text, true);
     if (orcpt)
         require(parse_orcpt(encode_orcpt(orcpt->text())) || encode_orcpt(orcpt->text()).size() > orcpt_limit);

@@ -205,7 +205,6 @@ const std::map<std::string, std::string, std::less<>> allowed_differences{
     {"setgid_group", "ours"},
     {"shlib_directory", "no loadable modules"},
     {"smtpd_forbid_bare_newline", "the safe default of release 3.9"},
-    {"smtpd_forbid_unauth_pipelining", "the safe default of release 3.9"},
 };
 
 TEST(KnownParameters, DefaultsAreThoseOfTheCompatibleRelease)

@@ -43,7 +43,6 @@ TEST(Policy, BadNetworkIsRefused)
     EXPECT_THAT(Harness::refusal("mynetworks = 10.0.0.1/8\n"), HasSubstr("main.cf, line 9: mynetworks: "));
 }
 
-// Two floors of the library once had classes of one name: this holds them apart.
 TEST(Policy, NetworksContainTheirAddresses)
 {
     ListOptions options;
