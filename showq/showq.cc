@@ -3,6 +3,7 @@
 #include "async/offload.h"
 #include "ipc/channel.h"
 #include "log/log.h"
+#include "spool/scan.h"
 #include "worker/spool_of.h"
 
 #include <array>
@@ -28,7 +29,7 @@ struct Slice {
     bool at_end = false;
 };
 
-Result<Slice> next_slice(const Spool& spool, Queue queue, QueueScan& scan, const ShowOptions& options)
+Result<Slice> next_slice(const Spool& spool, Queue queue, QueueScan& scan, const ipc::ShowOptions& options)
 {
     Slice slice;
     for (std::size_t i = 0; i < slice_files && slice.frames.size() < slice_bytes; ++i) {
@@ -37,7 +38,12 @@ Result<Slice> next_slice(const Spool& spool, Queue queue, QueueScan& scan, const
             slice.at_end = true;
             break;
         }
-        if (const auto shown = show_file(spool, queue, *entry, options))
+        if (!entry->info.is_ready())
+            continue; // still being written
+        const auto file = open_queue_file(spool, entry->path);
+        const auto shown = file ? read_shown_message(spool, queue, entry->id, *file, options)
+                                : Result<ipc::ShownMessage>(file.error());
+        if (shown) // else it is gone, or damaged: qmgr will say so
             encode(*shown).encode(slice.frames);
     }
     return slice;
@@ -63,7 +69,7 @@ Task<bool> Showq::converse(Session& session, ipc::Message request)
 {
     if (request.kind() != ipc::Kind::show_queue)
         co_return co_await MessageWorker::converse(session, std::move(request));
-    ShowOptions options;
+    ipc::ShowOptions options;
     options.message_id = request.find("message_id").value_or("") == "1";
     const auto listed = co_await list(session.stream, options);
     if (!listed && listed.error().fault == Fault::io)
@@ -77,14 +83,14 @@ Task<bool> Showq::converse(Session& session, ipc::Message request)
     co_return static_cast<bool>(sent);
 }
 
-Task<Result<>> Showq::list(Stream& stream, ShowOptions options)
+Task<Result<>> Showq::list(Stream& stream, ipc::ShowOptions options)
 {
     for (const Queue queue : shown_queues)
         CO_TRY_VOID(co_await list_queue(stream, queue, options));
     co_return Result<>();
 }
 
-Task<Result<>> Showq::list_queue(Stream& stream, Queue queue, ShowOptions options)
+Task<Result<>> Showq::list_queue(Stream& stream, Queue queue, ipc::ShowOptions options)
 {
     const auto open_scan = [&] { return QueueScan::open(*spool_, queue); };
     auto scan = co_await offload(open_scan);

@@ -2,7 +2,7 @@
 // time: the memory that it takes does not grow with the queue.
 #pragma once
 
-#include "shown_file.h"
+#include "ipc/shown_file.h"
 
 #include "worker/message_worker.h"
 
@@ -22,8 +22,8 @@ protected:
     Task<bool> converse(Session& session, ipc::Message request) override;
 
 private:
-    Task<Result<>> list(Stream& stream, ShowOptions options);
-    Task<Result<>> list_queue(Stream& stream, Queue queue, ShowOptions options);
+    Task<Result<>> list(Stream& stream, ipc::ShowOptions options);
+    Task<Result<>> list_queue(Stream& stream, Queue queue, ipc::ShowOptions options);
 
     ParamSet params_; // those of every worker are enough
     std::optional<Spool> spool_;
