@@ -1,9 +1,9 @@
 #include "plan.h"
 
 #include "base/text.h"
-#include "os/files.h"
 #include "config/environment.h"
 #include "config/value_check.h"
+#include "os/files.h"
 
 #include <grp.h>
 #include <pwd.h>

@@ -64,7 +64,7 @@ struct EnvironmentPlan {
 
     Seconds throttle_time{60};
     MaillogSettings log;
-    UniqueFd main_cf; // sealed: what this generation's workers read
+    UniqueFd main_cf;                               // sealed: what this generation's workers read
     std::vector<std::string> worker_environment;    // NAME=value
     std::vector<std::string> secondary_directories; // of a primary
     std::vector<ServicePlan> services;

@@ -27,7 +27,8 @@ bool Qmgr::has_expired(const ActiveMessage& message) const
 {
     if (message.force_expire)
         return true;
-    const Seconds lifetime = message.envelope.sender.empty() ? params_.bounce_lifetime() : params_.maximal_lifetime();
+    const Seconds lifetime =
+        message.envelope.sender.empty() ? params_.bounce_lifetime() : params_.maximal_lifetime();
     return WallTime::now().seconds >= message.envelope.create_time + lifetime.count();
 }
 
@@ -52,7 +53,8 @@ Task<bool> Qmgr::read_more_recipients(ActiveMessage& message)
         co_return false;
     }
     message.envelope.next = batch->next;
-    message.envelope.recipients_unread -= std::min(message.envelope.recipients_unread, batch->recipients.size());
+    message.envelope.recipients_unread -=
+        std::min(message.envelope.recipients_unread, batch->recipients.size());
     message.envelope.recipients = std::move(batch->recipients);
     co_return !message.envelope.recipients.empty();
 }
@@ -113,7 +115,8 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
         const bool returned = co_await self->send_notice(message, ipc::Notice::expire, Queue::defer);
         if (returned) {
             log::info(fmt::format("{}: from=<{}>, status={}, returned to sender", message.id.text(),
-                                  external_form(message.envelope.sender), message.force_expire ? "force-expired" : "expired"));
+                                  external_form(message.envelope.sender),
+                                  message.force_expire ? "force-expired" : "expired"));
             recipients_left = false;
         }
     }
@@ -134,7 +137,8 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
     if (removed || removed.error().fault == Fault::not_found)
         log::info(message.id.text() + ": removed");
     else
-        log::error(fmt::format("{}: cannot remove queue file: {}", message.id.text(), removed.error().context));
+        log::error(
+            fmt::format("{}: cannot remove queue file: {}", message.id.text(), removed.error().context));
     uncertain_retries_.erase(message.id.text());
     forget(message);
 }
@@ -142,7 +146,9 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
 // An agent died under this message: read the marks again, at once.
 Task<> Qmgr::retry_at_once(ActiveMessage& message)
 {
-    const auto move = [this, &message] { return move_queue_file(*spool_, Queue::active, Queue::incoming, message.id); };
+    const auto move = [this, &message] {
+        return move_queue_file(*spool_, Queue::active, Queue::incoming, message.id);
+    };
     const auto moved = co_await offload(move);
     if (!moved)
         log::warn(fmt::format("{}: {}", message.id.text(), moved.error().context));
@@ -157,7 +163,8 @@ Task<> Qmgr::defer_message(ActiveMessage& message)
         const bool sent = co_await send_notice(message, ipc::Notice::warn, Queue::defer);
         if (sent) {
             const auto clear = [this, &message]() -> Result<> {
-                TRY(const OpenQueueFile file, open_queue_file(*spool_, Queue::active, message.id, Access::read_write));
+                TRY(const OpenQueueFile file,
+                    open_queue_file(*spool_, Queue::active, message.id, Access::read_write));
                 return clear_warn_time(file.fd.get(), message.envelope.warn_offset);
             };
             const auto cleared = co_await offload(clear);
@@ -169,7 +176,9 @@ Task<> Qmgr::defer_message(ActiveMessage& message)
     const Seconds age(now - message.envelope.create_time);
     const Seconds delay = std::max(params_.minimal_backoff(), std::min(age, params_.maximal_backoff()));
     const std::int64_t next = now + delay.count();
-    const auto defer = [this, &message, next] { return defer_queue_file(*spool_, Queue::active, message.id, next); };
+    const auto defer = [this, &message, next] {
+        return defer_queue_file(*spool_, Queue::active, message.id, next);
+    };
     const auto deferred = co_await offload(defer);
     if (!deferred)
         log::error(fmt::format("{}: cannot defer: {}", message.id.text(), deferred.error().context));

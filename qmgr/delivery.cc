@@ -14,7 +14,8 @@ namespace bulkhead
 std::string suspended_reason(const std::string& dsn_and_reason)
 {
     const auto blank = dsn_and_reason.find(' ');
-    return dsn_and_reason.substr(0, blank) + " delivery temporarily suspended:" + dsn_and_reason.substr(std::min(blank, dsn_and_reason.size()));
+    return dsn_and_reason.substr(0, blank) +
+           " delivery temporarily suspended:" + dsn_and_reason.substr(std::min(blank, dsn_and_reason.size()));
 }
 
 TransportLimits Qmgr::limits_of(const std::string& transport) const
@@ -36,7 +37,8 @@ TransportLimits Qmgr::limits_of(const std::string& transport) const
     limits.positive = feedback("_destination_concurrency_positive_feedback");
     limits.negative = feedback("_destination_concurrency_negative_feedback");
     Seconds delay{0};
-    if (detail::assign_value(config().transport_value(transport, "_destination_rate_delay"), at_least(0), delay))
+    if (detail::assign_value(config().transport_value(transport, "_destination_rate_delay"), at_least(0),
+                             delay))
         limits.rate_delay = delay;
     if (transport == retry_transport)
         limits.cohorts = 0;
@@ -136,11 +138,13 @@ Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
     ActiveMessage& message = *entry->message;
     const std::size_t recipients = entry->recipients.size();
 
-    auto report = !answer                           ? Result<ipc::DeliveryReport>(answer.error())
-                  : answer->kind() != ipc::Kind::ok ? Error(Fault::broken, std::string(answer->find("reason").value_or("agent failure")))
-                                                    : ipc::decode_delivery_report(*answer);
+    auto report = !answer ? Result<ipc::DeliveryReport>(answer.error())
+                  : answer->kind() != ipc::Kind::ok
+                      ? Error(Fault::broken, std::string(answer->find("reason").value_or("agent failure")))
+                      : ipc::decode_delivery_report(*answer);
     if (report && report->outcomes.size() != recipients)
-        report = Error(Fault::malformed, fmt::format("transport {}: report for {} of {} recipients", transport, report->outcomes.size(), recipients));
+        report = Error(Fault::malformed, fmt::format("transport {}: report for {} of {} recipients",
+                                                     transport, report->outcomes.size(), recipients));
 
     if (report) {
         for (const ipc::DeliveryOutcome outcome : report->outcomes) {
@@ -159,7 +163,8 @@ Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
         self->settled(message, recipients);
     } else if (report.error().fault == Fault::io && transport != retry_transport &&
                (report.error().number == ENOENT || report.error().number == ECONNREFUSED)) {
-        self->transport_failed(transport, fmt::format("connect to transport private/{}: {}", transport, std::strerror(report.error().number)));
+        self->transport_failed(transport, fmt::format("connect to transport private/{}: {}", transport,
+                                                      std::strerror(report.error().number)));
         self->reroute(std::move(entry), "4.3.0 mail transport unavailable");
     } else {
         // The agent died or could not work: the marks in the file say what it did.

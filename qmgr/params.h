@@ -7,20 +7,33 @@ namespace bulkhead
 {
 
 struct QmgrParams : ParamSet {
-    Param<Seconds> queue_run_delay{this, "queue_run_delay", "300s", at_least(1), "time between scans of the deferred queue"};
-    Param<Seconds> minimal_backoff{this, "minimal_backoff_time", "300s", at_least(1), "shortest time between attempts, and how long a dead destination rests"};
-    Param<Seconds> maximal_backoff{this, "maximal_backoff_time", "4000s", at_least(1), "longest time between attempts"};
-    Param<Seconds> maximal_lifetime{this, "maximal_queue_lifetime", "5d", between(0, 8640000).in('d'), "how long a message is tried before it is returned"};
-    Param<Seconds> bounce_lifetime{this, "bounce_queue_lifetime", "5d", between(0, 8640000).in('d'), "the same for mail from the null sender"};
-    Param<int> active_limit{this, "qmgr_message_active_limit", "20000", at_least(1), "messages in the active queue"};
-    Param<int> recipient_limit{this, "qmgr_message_recipient_limit", "20000", at_least(1), "recipients in memory"};
-    Param<int> recipient_minimum{this, "qmgr_message_recipient_minimum", "10", at_least(1), "recipients in memory that each message may have"};
-    Param<int> initial_concurrency{this, "initial_destination_concurrency", "5", at_least(1), "concurrency at the first delivery to a destination"};
-    Param<Seconds> transport_retry_time{this, "transport_retry_time", "60s", at_least(1), "how long a broken transport rests"};
-    Param<std::vector<std::string>> defer_transports{this, "defer_transports", "", "transports that deliver only when flushed"};
+    Param<Seconds> queue_run_delay{this, "queue_run_delay", "300s", at_least(1),
+                                   "time between scans of the deferred queue"};
+    Param<Seconds> minimal_backoff{this, "minimal_backoff_time", "300s", at_least(1),
+                                   "shortest time between attempts, and how long a dead destination rests"};
+    Param<Seconds> maximal_backoff{this, "maximal_backoff_time", "4000s", at_least(1),
+                                   "longest time between attempts"};
+    Param<Seconds> maximal_lifetime{this, "maximal_queue_lifetime", "5d", between(0, 8640000).in('d'),
+                                    "how long a message is tried before it is returned"};
+    Param<Seconds> bounce_lifetime{this, "bounce_queue_lifetime", "5d", between(0, 8640000).in('d'),
+                                   "the same for mail from the null sender"};
+    Param<int> active_limit{this, "qmgr_message_active_limit", "20000", at_least(1),
+                            "messages in the active queue"};
+    Param<int> recipient_limit{this, "qmgr_message_recipient_limit", "20000", at_least(1),
+                               "recipients in memory"};
+    Param<int> recipient_minimum{this, "qmgr_message_recipient_minimum", "10", at_least(1),
+                                 "recipients in memory that each message may have"};
+    Param<int> initial_concurrency{this, "initial_destination_concurrency", "5", at_least(1),
+                                   "concurrency at the first delivery to a destination"};
+    Param<Seconds> transport_retry_time{this, "transport_retry_time", "60s", at_least(1),
+                                        "how long a broken transport rests"};
+    Param<std::vector<std::string>> defer_transports{this, "defer_transports", "",
+                                                     "transports that deliver only when flushed"};
     Param<std::string> bounce_service{this, "bounce_service_name", "bounce", "the service that returns mail"};
-    Param<std::string> defer_service{this, "defer_service_name", "defer", "the service that keeps deferred recipients"};
-    Param<std::string> trace_service{this, "trace_service_name", "trace", "the service that keeps delivery reports"};
+    Param<std::string> defer_service{this, "defer_service_name", "defer",
+                                     "the service that keeps deferred recipients"};
+    Param<std::string> trace_service{this, "trace_service_name", "trace",
+                                     "the service that keeps delivery reports"};
     Param<std::string> rewrite_service{this, "rewrite_service_name", "rewrite", "the address resolver"};
 };
 

@@ -42,7 +42,8 @@ Qmgr::Qmgr()
           leave_ = true;
           activity_changed();
       })
-{}
+{
+}
 
 Result<> Qmgr::before_jail()
 {
@@ -52,11 +53,13 @@ Result<> Qmgr::before_jail()
     defer_.emplace("private/" + params_.defer_service(), timeout);
     trace_.emplace("private/" + params_.trace_service(), timeout);
     in_flight_limit_ = std::clamp<std::size_t>(raise_descriptor_limit() / 2, 8, 2000);
-    for (const char* suffix : {"_destination_concurrency_positive_feedback", "_destination_concurrency_negative_feedback"}) {
+    for (const char* suffix :
+         {"_destination_concurrency_positive_feedback", "_destination_concurrency_negative_feedback"}) {
         const std::string name = std::string("default") + suffix;
         const auto value = Feedback::parse(config().get(name));
         if (!value)
-            return Error{Fault::config, fmt::format("{}: {}: {}", config().place(name), name, value.error().context)};
+            return Error{Fault::config,
+                         fmt::format("{}: {}: {}", config().place(name), name, value.error().context)};
     }
     return {};
 }
@@ -111,7 +114,10 @@ std::int64_t Qmgr::wake_at() const
     return next_due_ == 0 ? 0 : std::max(next_due_, now + 1);
 }
 
-Seconds Qmgr::idle_time() const { return std::min(common().max_idle(), quiet_time); }
+Seconds Qmgr::idle_time() const
+{
+    return std::min(common().max_idle(), quiet_time);
+}
 
 // ---- what others tell us ------------------------------------------------------
 
@@ -164,7 +170,8 @@ Task<> Qmgr::flush(Qmgr* self, ipc::QueueFlush what)
         auto id = QueueId::parse(what.queue_id);
         if (!id || self->active_.contains(what.queue_id))
             co_return;
-        const ClaimOptions options{.from = Queue::deferred, .ignore_time = true, .now = WallTime::now().seconds};
+        const ClaimOptions options{
+            .from = Queue::deferred, .ignore_time = true, .now = WallTime::now().seconds};
         co_await activate(self, std::move(*id), options);
         co_return;
     }
@@ -180,7 +187,9 @@ Task<> Qmgr::flush(Qmgr* self, ipc::QueueFlush what)
             if (!file)
                 continue;
             const auto envelope = read_envelope(file->fd.get(), {.max_recipients = recipient_batch});
-            const auto matches = [&](const Recipient& r) { return equals_ignoring_case(split_address(r.address).domain, what.destination); };
+            const auto matches = [&](const Recipient& r) {
+                return equals_ignoring_case(split_address(r.address).domain, what.destination);
+            };
             if (envelope && std::ranges::any_of(envelope->recipients, matches))
                 found.push_back(std::move(entry->id));
         }
@@ -190,7 +199,8 @@ Task<> Qmgr::flush(Qmgr* self, ipc::QueueFlush what)
         co_return;
     for (const QueueId& id : *ids) {
         co_await self->wait_for_room();
-        const ClaimOptions options{.from = Queue::deferred, .ignore_time = true, .now = WallTime::now().seconds};
+        const ClaimOptions options{
+            .from = Queue::deferred, .ignore_time = true, .now = WallTime::now().seconds};
         self->scope_.spawn(activate, self, id, options);
     }
 }
@@ -258,7 +268,8 @@ Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
         for (QueueEntry& entry : *slice) {
             const std::int64_t now = WallTime::now().seconds;
             if (!ignore_time && entry.info.is_ready() && entry.info.modified > now + 1) {
-                if (queue == Queue::deferred && (self->next_due_ == 0 || entry.info.modified < self->next_due_))
+                if (queue == Queue::deferred &&
+                    (self->next_due_ == 0 || entry.info.modified < self->next_due_))
                     self->next_due_ = entry.info.modified;
                 if (queue == Queue::incoming && !self->busy_timer_.running())
                     self->busy_timer_.start(busy_retry);
@@ -302,7 +313,8 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
     }
     case ClaimState::corrupt:
         log::warn(fmt::format("{}: message rejected: {}", id.text(), claim.reason));
-        log::warn(fmt::format("saving corrupt file \"{}\" from queue \"active\" to queue \"corrupt\"", id.text()));
+        log::warn(
+            fmt::format("saving corrupt file \"{}\" from queue \"active\" to queue \"corrupt\"", id.text()));
         break;
     case ClaimState::failed:
         log::warn(fmt::format("{}: {}", id.text(), claim.reason));
@@ -339,7 +351,8 @@ Task<> Qmgr::route(ActiveMessage& message)
     recipients_in_memory_ += recipients.size();
     LogLine line(message.id.text());
     line.address("from", external_form(envelope.sender))("size", envelope.message_size());
-    line("nrcpt", static_cast<std::int64_t>(recipients.size() + envelope.recipients_unread)).note("queue active");
+    line("nrcpt", static_cast<std::int64_t>(recipients.size() + envelope.recipients_unread))
+        .note("queue active");
     log::info(line.text());
 
     message.wants_trace = envelope.trace_flags != 0;
@@ -347,8 +360,9 @@ Task<> Qmgr::route(ActiveMessage& message)
     routed.reserve(recipients.size());
     for (Recipient& recipient : recipients) {
         message.wants_trace |= (recipient.notify & notify::success) != 0;
-        ipc::DeliveryRecipient wanted{recipient.offset, std::move(recipient.address), std::move(recipient.original),
-                                      std::move(recipient.dsn_original), recipient.notify};
+        ipc::DeliveryRecipient wanted{recipient.offset, std::move(recipient.address),
+                                      std::move(recipient.original), std::move(recipient.dsn_original),
+                                      recipient.notify};
         RoutedRecipient answer = co_await route_recipient(message, std::move(wanted));
         routed.push_back(std::move(answer));
     }
@@ -366,7 +380,8 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
     routed.recipient = std::move(recipient);
     const auto resolved = co_await resolver_->resolve(message.envelope.sender, routed.recipient.address);
     if (!resolved) {
-        log::warn(fmt::format("{}: address resolver failure: {}", message.id.text(), resolved.error().context));
+        log::warn(
+            fmt::format("{}: address resolver failure: {}", message.id.text(), resolved.error().context));
         routed.transport = retry_transport;
         routed.nexthop = "4.3.0 address resolver failure";
         co_return std::move(routed);
@@ -387,7 +402,8 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
         routed.nexthop = suspended_reason(dead);
     else if (scheduler_.is_suspended(routed.transport, now))
         routed.nexthop = "4.3.0 mail transport unavailable";
-    else if (std::ranges::find(params_.defer_transports(), routed.transport) != params_.defer_transports().end())
+    else if (std::ranges::find(params_.defer_transports(), routed.transport) !=
+             params_.defer_transports().end())
         routed.nexthop = "4.3.2 deferred transport";
     else
         co_return std::move(routed);

@@ -107,7 +107,7 @@ private:
     bool ignore_time_ = false;
     bool scanning_incoming_ = false;
     bool scanning_deferred_ = false;
-    bool overflow_ = false;    // arrivals were dropped: incoming must be scanned
+    bool overflow_ = false;     // arrivals were dropped: incoming must be scanned
     std::int64_t next_due_ = 0; // earliest attempt time that we know of in deferred
     bool leave_ = false;        // drained long enough
 

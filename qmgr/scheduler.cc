@@ -80,7 +80,8 @@ void Scheduler::add(ActiveMessage& message, std::vector<RoutedRecipient> recipie
     ++order_;
     // Recipients of one destination follow one another: entries fill up.
     std::ranges::sort(recipients, [](const RoutedRecipient& a, const RoutedRecipient& b) {
-        return std::tie(a.transport, a.nexthop, a.recipient.offset) < std::tie(b.transport, b.nexthop, b.recipient.offset);
+        return std::tie(a.transport, a.nexthop, a.recipient.offset) <
+               std::tie(b.transport, b.nexthop, b.recipient.offset);
     });
     for (RoutedRecipient& routed : recipients) {
         Transport& via = transport(routed.transport);
@@ -96,7 +97,8 @@ void Scheduler::add(ActiveMessage& message, std::vector<RoutedRecipient> recipie
         if (!to.peers.empty() && to.peers.back().job == job.get())
             peer = std::prev(to.peers.end());
         if (peer == to.peers.end()) {
-            const auto behind = std::ranges::find_if(to.peers, [&](const Peer& p) { return p.job->order > job->order; });
+            const auto behind =
+                std::ranges::find_if(to.peers, [&](const Peer& p) { return p.job->order > job->order; });
             peer = to.peers.emplace(behind);
             peer->job = job.get();
         }
@@ -217,7 +219,8 @@ void Scheduler::delivered(std::unique_ptr<Entry> entry, std::int64_t now)
     release(to, *entry->job, now);
 }
 
-bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& reason, std::int64_t now, Seconds rest)
+bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& reason, std::int64_t now,
+                            Seconds rest)
 {
     Destination& to = *entry->destination;
     const TransportLimits& limits = to.transport->limits;
@@ -243,9 +246,15 @@ bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& rea
     return dead;
 }
 
-void Scheduler::returned(std::unique_ptr<Entry> entry, std::int64_t now) { release(*entry->destination, *entry->job, now); }
+void Scheduler::returned(std::unique_ptr<Entry> entry, std::int64_t now)
+{
+    release(*entry->destination, *entry->job, now);
+}
 
-void Scheduler::suspend_transport(const std::string& name, std::int64_t until) { transport(name).dead_until = until; }
+void Scheduler::suspend_transport(const std::string& name, std::int64_t until)
+{
+    transport(name).dead_until = until;
+}
 
 bool Scheduler::is_suspended(const std::string& name, std::int64_t now) const
 {
@@ -253,13 +262,15 @@ bool Scheduler::is_suspended(const std::string& name, std::int64_t now) const
     return found != transports_.end() && found->second->dead_until > now;
 }
 
-std::string Scheduler::suspension(const std::string& transport_name, const std::string& nexthop, std::int64_t now) const
+std::string Scheduler::suspension(const std::string& transport_name, const std::string& nexthop,
+                                  std::int64_t now) const
 {
     const Destination* const to = find(transport_name, nexthop);
     return to && to->window == 0 && to->dead_until > now ? to->dead_reason : std::string();
 }
 
-std::vector<std::unique_ptr<Entry>> Scheduler::take_waiting(const std::string& transport_name, const std::string* nexthop)
+std::vector<std::unique_ptr<Entry>> Scheduler::take_waiting(const std::string& transport_name,
+                                                            const std::string* nexthop)
 {
     std::vector<std::unique_ptr<Entry>> taken;
     const auto found = transports_.find(transport_name);

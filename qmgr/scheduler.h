@@ -44,13 +44,13 @@ struct Feedback {
 };
 
 struct TransportLimits {
-    int concurrency = 20;      // destination_concurrency_limit; 0: none
-    int initial = 5;           // initial_destination_concurrency
-    int recipients = 50;       // destination_recipient_limit; 0: none
-    int cohorts = 1;           // destination_concurrency_failed_cohort_limit; 0: never dead
+    int concurrency = 20; // destination_concurrency_limit; 0: none
+    int initial = 5;      // initial_destination_concurrency
+    int recipients = 50;  // destination_recipient_limit; 0: none
+    int cohorts = 1;      // destination_concurrency_failed_cohort_limit; 0: never dead
     Feedback positive;
     Feedback negative;
-    Seconds rate_delay{0};     // destination_rate_delay
+    Seconds rate_delay{0}; // destination_rate_delay
 };
 
 struct Entry {
@@ -71,11 +71,11 @@ struct Destination {
     std::list<Peer> peers; // in the order of their jobs
     std::size_t todo = 0;  // entries in the peers
     int busy = 0;
-    int window = 1;        // 0: dead
+    int window = 1; // 0: dead
     double success = 0;
     double failure = 0;
     double failed_cohorts = 0;
-    bool ready = false;    // in the transport's ready list
+    bool ready = false;      // in the transport's ready list
     std::string dead_reason; // "4.4.1 connect to ...", while dead
     std::int64_t dead_until = 0;
     std::int64_t not_before = 0; // rate delay
@@ -93,8 +93,8 @@ struct Transport {
 struct Job {
     ActiveMessage* message = nullptr;
     Transport* transport = nullptr;
-    std::uint64_t order = 0;     // of the message's activation
-    std::size_t entries = 0;     // waiting and being delivered
+    std::uint64_t order = 0; // of the message's activation
+    std::size_t entries = 0; // waiting and being delivered
 };
 
 // One recipient and where it goes.
@@ -132,7 +132,8 @@ public:
     std::string suspension(const std::string& transport, const std::string& nexthop, std::int64_t now) const;
 
     // Takes the waiting entries of a dead destination or transport.
-    std::vector<std::unique_ptr<Entry>> take_waiting(const std::string& transport, const std::string* nexthop);
+    std::vector<std::unique_ptr<Entry>> take_waiting(const std::string& transport,
+                                                     const std::string* nexthop);
 
     // Forgets what is known of dead destinations and transports (flush).
     void forget_failures();

@@ -15,7 +15,10 @@ Loop::Loop() : detail_(std::make_unique<Detail>())
     ensure(detail_->base != nullptr, "libevent gives no event base");
 }
 
-Loop::~Loop() { event_base_free(detail_->base); }
+Loop::~Loop()
+{
+    event_base_free(detail_->base);
+}
 
 Loop& Loop::current()
 {
@@ -37,7 +40,8 @@ void Loop::run()
             break;
         for (auto& f : self.before_sleep)
             f();
-        event_base_loop(self.base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (self.posted.empty() ? 0 : EVLOOP_NONBLOCK));
+        event_base_loop(self.base,
+                        EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (self.posted.empty() ? 0 : EVLOOP_NONBLOCK));
     }
 }
 
@@ -47,9 +51,18 @@ void Loop::stop()
     event_base_loopbreak(detail_->base);
 }
 
-void Loop::post(std::move_only_function<void()> f) { detail_->posted.push_back(std::move(f)); }
-void Loop::on_idle(std::function<void()> f) { detail_->before_sleep.push_back(std::move(f)); }
-void* Loop::native_handle() { return detail_->base; }
+void Loop::post(std::move_only_function<void()> f)
+{
+    detail_->posted.push_back(std::move(f));
+}
+void Loop::on_idle(std::function<void()> f)
+{
+    detail_->before_sleep.push_back(std::move(f));
+}
+void* Loop::native_handle()
+{
+    return detail_->base;
+}
 
 struct TimerCallback {
     static void call(evutil_socket_t, short, void* self)
@@ -65,7 +78,10 @@ Timer::Timer(std::function<void()> fired) : fired_(std::move(fired))
     event_ = event_new(loop_base(), -1, 0, TimerCallback::call, this);
 }
 
-Timer::~Timer() { event_free(static_cast<event*>(event_)); }
+Timer::~Timer()
+{
+    event_free(static_cast<event*>(event_));
+}
 
 void Timer::start(Milliseconds after)
 {
@@ -89,7 +105,10 @@ ReadWatch::ReadWatch(int fd, std::function<void()> readable) : readable_(std::mo
     event_ = event_new(loop_base(), fd, EV_READ | EV_PERSIST, ReadWatchCallback::call, this);
 }
 
-ReadWatch::~ReadWatch() { event_free(static_cast<event*>(event_)); }
+ReadWatch::~ReadWatch()
+{
+    event_free(static_cast<event*>(event_));
+}
 
 void ReadWatch::enable()
 {
@@ -115,6 +134,9 @@ SignalWatch::SignalWatch(int signal, std::function<void()> caught) : caught_(std
     event_add(static_cast<event*>(event_), nullptr);
 }
 
-SignalWatch::~SignalWatch() { event_free(static_cast<event*>(event_)); }
+SignalWatch::~SignalWatch()
+{
+    event_free(static_cast<event*>(event_));
+}
 
 } // namespace bulkhead

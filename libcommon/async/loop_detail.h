@@ -18,7 +18,10 @@ struct Loop::Detail {
     bool stopping = false;
 };
 
-inline event_base* loop_base() { return Loop::current().detail().base; }
+inline event_base* loop_base()
+{
+    return Loop::current().detail().base;
+}
 
 inline timeval to_timeval(Milliseconds t)
 {

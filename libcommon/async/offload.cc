@@ -118,7 +118,13 @@ Pool& pool()
 
 } // namespace
 
-void submit_to_pool(PoolJob& job) { pool().submit(job); }
-void set_pool_size(std::size_t threads) { pool_size = threads; }
+void submit_to_pool(PoolJob& job)
+{
+    pool().submit(job);
+}
+void set_pool_size(std::size_t threads)
+{
+    pool_size = threads;
+}
 
 } // namespace bulkhead

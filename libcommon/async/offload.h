@@ -34,8 +34,7 @@ void submit_to_pool(PoolJob& job);
 // do not compute, and many in flight share one journal commit.
 void set_pool_size(std::size_t threads);
 
-template <typename Function>
-class [[nodiscard]] OffloadAwaiter final : public PoolJob
+template <typename Function> class [[nodiscard]] OffloadAwaiter final : public PoolJob
 {
     using Value = std::invoke_result_t<Function&>;
 
@@ -76,8 +75,7 @@ private:
 
 // f is named on the line before (STYLE: no lambda beside an await).  It is moved
 // into the awaiter; what it refers to must live until the await is over.
-template <typename Function>
-OffloadAwaiter<Function> offload(Function f)
+template <typename Function> OffloadAwaiter<Function> offload(Function f)
 {
     return OffloadAwaiter<Function>(std::move(f));
 }

@@ -23,8 +23,7 @@ public:
     // Starts function(arguments...) at once, up to its first wait.  Arguments are
     // moved into the coroutine's own frame; pointers and references must outlive
     // the scope.  An exception ends that coroutine with a log line, nothing else.
-    template <typename Function, typename... Arguments>
-    void spawn(Function function, Arguments... arguments)
+    template <typename Function, typename... Arguments> void spawn(Function function, Arguments... arguments)
     {
         ++size_;
         root(*this, std::move(function), std::move(arguments)...);

@@ -169,7 +169,8 @@ Error Stream::Awaiter::error() const
     case Fault::limit:
         return Error(fault_, "too much data");
     default:
-        return number_ ? Error(Fault::closed, std::strerror(number_), number_) : Error(Fault::closed, "lost connection");
+        return number_ ? Error(Fault::closed, std::strerror(number_), number_)
+                       : Error(Fault::closed, "lost connection");
     }
 }
 
@@ -185,7 +186,9 @@ bool Stream::Awaiter::attempt()
         case Want::line: {
             const std::string_view bytes = s.unread();
             const auto* found = static_cast<const char*>(
-                searched_ < bytes.size() ? std::memchr(bytes.data() + searched_, '\n', bytes.size() - searched_) : nullptr);
+                searched_ < bytes.size()
+                    ? std::memchr(bytes.data() + searched_, '\n', bytes.size() - searched_)
+                    : nullptr);
             if (found) {
                 std::size_t size = static_cast<std::size_t>(found - bytes.data());
                 s.hold_ = size + 1;
@@ -296,7 +299,8 @@ void Stream::cancel()
 
 SteadyTime Stream::wait_end() const
 {
-    const SteadyTime by_timeout = timeout_ > Milliseconds(0) ? SteadyClock::now() + timeout_ : SteadyTime::max();
+    const SteadyTime by_timeout =
+        timeout_ > Milliseconds(0) ? SteadyClock::now() + timeout_ : SteadyTime::max();
     return std::min(by_timeout, deadline_);
 }
 

@@ -22,8 +22,8 @@ namespace bulkhead
 // A line as it came, without its line end.
 struct Line {
     std::string_view text;
-    bool complete = true;   // false: the line was longer than the limit; the rest was dropped
-    bool bare_lf = false;   // ended by LF without CR
+    bool complete = true; // false: the line was longer than the limit; the rest was dropped
+    bool bare_lf = false; // ended by LF without CR
 };
 
 class Stream
@@ -92,7 +92,9 @@ public:
     {
     public:
         enum class Want { line, more, bytes, flushed };
-        Awaiter(Stream& stream, Want want, std::size_t amount) : stream_(stream), want_(want), amount_(amount) {}
+        Awaiter(Stream& stream, Want want, std::size_t amount) : stream_(stream), want_(want), amount_(amount)
+        {
+        }
 
         bool await_ready();
         void await_suspend(std::coroutine_handle<> handle);
@@ -158,8 +160,7 @@ private:
 };
 
 // What await gives back: a Line for read_line(), nothing for the others.
-template <typename T>
-class StreamOperation final : public Stream::Awaiter
+template <typename T> class StreamOperation final : public Stream::Awaiter
 {
 public:
     using Awaiter::Awaiter;
@@ -174,9 +175,21 @@ public:
     }
 };
 
-inline auto Stream::read_line(std::size_t limit) { return StreamOperation<Line>(*this, Awaiter::Want::line, limit); }
-inline auto Stream::fill() { return StreamOperation<void>(*this, Awaiter::Want::more, 1); }
-inline auto Stream::need(std::size_t bytes) { return StreamOperation<void>(*this, Awaiter::Want::bytes, bytes); }
-inline auto Stream::flush() { return StreamOperation<void>(*this, Awaiter::Want::flushed, 0); }
+inline auto Stream::read_line(std::size_t limit)
+{
+    return StreamOperation<Line>(*this, Awaiter::Want::line, limit);
+}
+inline auto Stream::fill()
+{
+    return StreamOperation<void>(*this, Awaiter::Want::more, 1);
+}
+inline auto Stream::need(std::size_t bytes)
+{
+    return StreamOperation<void>(*this, Awaiter::Want::bytes, bytes);
+}
+inline auto Stream::flush()
+{
+    return StreamOperation<void>(*this, Awaiter::Want::flushed, 0);
+}
 
 } // namespace bulkhead

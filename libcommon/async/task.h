@@ -11,19 +11,13 @@
 namespace bulkhead
 {
 
-template <typename T>
-struct TaskValue {
+template <typename T> struct TaskValue {
     std::optional<T> value;
-    template <typename U>
-    void return_value(U&& u)
-    {
-        value.emplace(std::forward<U>(u));
-    }
+    template <typename U> void return_value(U&& u) { value.emplace(std::forward<U>(u)); }
     T take() { return std::move(*value); }
 };
 
-template <>
-struct TaskValue<void> {
+template <> struct TaskValue<void> {
     void return_void() noexcept {}
     void take() noexcept {}
 };

@@ -1,5 +1,5 @@
-#include "async/scope.h"
 #include "async/wait.h"
+#include "async/scope.h"
 
 #include "log/log.h"
 
@@ -68,7 +68,10 @@ void Condition::Awaiter::expire()
     node_.handle.resume();
 }
 
-void Scope::Root::promise_type::unhandled_exception() noexcept { Scope::report_exception(); }
+void Scope::Root::promise_type::unhandled_exception() noexcept
+{
+    Scope::report_exception();
+}
 
 void Scope::report_exception() noexcept
 {

@@ -56,7 +56,10 @@ private:
     Milliseconds time_;
     std::coroutine_handle<> handle_;
 };
-inline SleepAwaiter sleep_for(Milliseconds time) { return SleepAwaiter(time); }
+inline SleepAwaiter sleep_for(Milliseconds time)
+{
+    return SleepAwaiter(time);
+}
 
 // co_await yield_turn(); lets other events run first.
 class YieldAwaiter
@@ -66,7 +69,10 @@ public:
     void await_suspend(std::coroutine_handle<> handle) const { resume_later(handle); }
     void await_resume() const noexcept {}
 };
-inline YieldAwaiter yield_turn() { return YieldAwaiter(); }
+inline YieldAwaiter yield_turn()
+{
+    return YieldAwaiter();
+}
 
 // Ready when the counter is zero; its owner calls wake_all() on the list then.
 class WhenZero
@@ -98,7 +104,8 @@ public:
     public:
         Awaiter(Condition& condition, Milliseconds timeout)
             : condition_(condition), timer_([this] { expire(); }), timeout_(timeout)
-        {}
+        {
+        }
         bool await_ready() const noexcept { return false; }
         void await_suspend(std::coroutine_handle<> handle);
         bool await_resume() const noexcept { return !expired_; }

@@ -18,7 +18,10 @@ Error system_error(std::string what, int number)
     return Error{Fault::io, std::move(what), number};
 }
 
-void set_panic_sink(PanicSink sink) { panic_sink = sink; }
+void set_panic_sink(PanicSink sink)
+{
+    panic_sink = sink;
+}
 
 void ensure(bool promise, std::string_view what)
 {

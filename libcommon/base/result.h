@@ -28,7 +28,10 @@ enum class Fault {
 
 // A fault, a sentence for the log, and the errno where there was one.
 struct Error {
-    Error(Fault f, std::string text, int errno_value = 0) : fault(f), context(std::move(text)), number(errno_value) {}
+    Error(Fault f, std::string text, int errno_value = 0)
+        : fault(f), context(std::move(text)), number(errno_value)
+    {
+    }
 
     Fault fault;
     std::string context;
@@ -38,8 +41,7 @@ struct Error {
 // Error{Fault::io, "open /x: No such file or directory", ENOENT} from errno.
 Error system_error(std::string what, int number = errno);
 
-template <typename T = void>
-class [[nodiscard]] Result
+template <typename T = void> class [[nodiscard]] Result
 {
 public:
     using value_type = T;
@@ -60,8 +62,7 @@ private:
     std::variant<T, Error> state_;
 };
 
-template <>
-class [[nodiscard]] Result<void>
+template <> class [[nodiscard]] Result<void>
 {
 public:
     using value_type = void;
@@ -90,30 +91,30 @@ void set_panic_sink(PanicSink sink);
 #define BH_JOIN(a, b) BH_JOIN_(a, b)
 
 // TRY(const auto x, f());  declares x from a Result, or returns its error.
-#define TRY(declaration, ...)                                                                                 \
-    auto BH_JOIN(bh_try_, __LINE__) = (__VA_ARGS__);                                                          \
-    if (!BH_JOIN(bh_try_, __LINE__))                                                                          \
-        return BH_JOIN(bh_try_, __LINE__).error();                                                            \
+#define TRY(declaration, ...)                                                                                \
+    auto BH_JOIN(bh_try_, __LINE__) = (__VA_ARGS__);                                                         \
+    if (!BH_JOIN(bh_try_, __LINE__))                                                                         \
+        return BH_JOIN(bh_try_, __LINE__).error();                                                           \
     declaration = *std::move(BH_JOIN(bh_try_, __LINE__))
 
 // TRY_VOID(f());  returns the error of a Result whose value is not wanted.
-#define TRY_VOID(...)                                                                                         \
-    do {                                                                                                      \
-        if (auto bh_try_ = (__VA_ARGS__); !bh_try_)                                                           \
-            return bh_try_.error();                                                                           \
+#define TRY_VOID(...)                                                                                        \
+    do {                                                                                                     \
+        if (auto bh_try_ = (__VA_ARGS__); !bh_try_)                                                          \
+            return bh_try_.error();                                                                          \
     } while (false)
 
 // The same in coroutines.
-#define CO_TRY(declaration, ...)                                                                              \
-    auto BH_JOIN(bh_try_, __LINE__) = __VA_ARGS__;                                                            \
-    if (!BH_JOIN(bh_try_, __LINE__))                                                                          \
-        co_return BH_JOIN(bh_try_, __LINE__).error();                                                         \
+#define CO_TRY(declaration, ...)                                                                             \
+    auto BH_JOIN(bh_try_, __LINE__) = __VA_ARGS__;                                                           \
+    if (!BH_JOIN(bh_try_, __LINE__))                                                                         \
+        co_return BH_JOIN(bh_try_, __LINE__).error();                                                        \
     declaration = *std::move(BH_JOIN(bh_try_, __LINE__))
 
-#define CO_TRY_VOID(...)                                                                                      \
-    {                                                                                                         \
-        auto bh_try_ = __VA_ARGS__;                                                                           \
-        if (!bh_try_)                                                                                         \
-            co_return bh_try_.error();                                                                        \
-    }                                                                                                         \
+#define CO_TRY_VOID(...)                                                                                     \
+    {                                                                                                        \
+        auto bh_try_ = __VA_ARGS__;                                                                          \
+        if (!bh_try_)                                                                                        \
+            co_return bh_try_.error();                                                                       \
+    }                                                                                                        \
     static_assert(true)

@@ -25,7 +25,8 @@ bool starts_with_ignoring_case(std::string_view text, std::string_view prefix)
 
 bool ends_with_ignoring_case(std::string_view text, std::string_view suffix)
 {
-    return text.size() >= suffix.size() && equals_ignoring_case(text.substr(text.size() - suffix.size()), suffix);
+    return text.size() >= suffix.size() &&
+           equals_ignoring_case(text.substr(text.size() - suffix.size()), suffix);
 }
 
 std::string_view trim(std::string_view text)
@@ -65,7 +66,10 @@ static std::size_t utf8_length(std::string_view bytes)
     const unsigned char lead = at(0);
     if (lead < 0x80)
         return 1;
-    const std::size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    const std::size_t size = lead >= 0xc2 && lead <= 0xdf   ? 2
+                             : (lead & 0xf0) == 0xe0        ? 3
+                             : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                            : 0;
     if (size == 0 || bytes.size() < size)
         return 0;
     for (std::size_t i = 1; i < size; ++i)

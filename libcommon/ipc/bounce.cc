@@ -8,7 +8,9 @@ Message encode(const BounceAppend& request)
     const RecipientLogEntry& e = request.entry;
     Message m(Kind::bounce_append);
     m.add("queue_id", request.queue_id).add("recipient", e.recipient).add("original", e.original_recipient);
-    m.add("offset", e.offset.value_or(-1)).add("dsn_original", e.dsn_original).add("notify", std::int64_t{e.notify});
+    m.add("offset", e.offset.value_or(-1))
+        .add("dsn_original", e.dsn_original)
+        .add("notify", std::int64_t{e.notify});
     m.add("status", e.status).add("action", e.action).add("diag_type", e.diagnostic_type);
     m.add("diag_text", e.diagnostic_text).add("mta_type", e.remote_mta_type).add("mta_name", e.remote_mta);
     m.add("reason", e.reason);
@@ -18,7 +20,9 @@ Message encode(const BounceAppend& request)
 Message encode(const BounceFlush& r)
 {
     Message m(Kind::bounce_flush);
-    m.add("notice", static_cast<std::int64_t>(r.notice)).add("queue_name", r.queue_name).add("queue_id", r.queue_id);
+    m.add("notice", static_cast<std::int64_t>(r.notice))
+        .add("queue_name", r.queue_name)
+        .add("queue_id", r.queue_id);
     m.add("encoding", r.encoding).add("sender", r.sender).add("envelope_id", r.envelope_id);
     m.add("ret_flags", std::int64_t{r.ret_flags}).add("send_options", std::int64_t{r.send_options});
     return m;
@@ -92,7 +96,8 @@ Task<Result<>> request_bounce(Service& service, Message request)
     if (!answer)
         co_return Error(Fault::broken, answer.error().context);
     if (answer->kind() != Kind::ok)
-        co_return Error(Fault::broken, std::string(answer->find("reason").value_or("bounce service refused")));
+        co_return Error(Fault::broken,
+                        std::string(answer->find("reason").value_or("bounce service refused")));
     co_return Result<>();
 }
 

@@ -40,7 +40,8 @@ Service::Service(std::string path, Milliseconds timeout)
           else
               idle_.clear();
       })
-{}
+{
+}
 Service::~Service() = default;
 
 // The other side has closed, or has sent what nobody asked for.

@@ -47,7 +47,7 @@ public:
         std::unique_ptr<Stream> stream_;
         bool reused_ = false;
     };
-    Result<Connection> connect();          // kept or fresh
+    Result<Connection> connect(); // kept or fresh
     Result<Connection> connect_fresh();
     void keep(Connection connection);
 

@@ -28,7 +28,9 @@ Message encode_cleanup_not_opened(const Error& error)
 Message encode(const CleanupResult& result)
 {
     Message message(Kind::ok);
-    message.add("status", static_cast<std::int64_t>(result.status)).add("reason", result.reason).add("dsn", result.dsn);
+    message.add("status", static_cast<std::int64_t>(result.status))
+        .add("reason", result.reason)
+        .add("dsn", result.dsn);
     return message;
 }
 

@@ -26,14 +26,14 @@ namespace bulkhead::ipc
 // What cleanup shall do with this message (receive_override_options and origin).
 namespace cleanup_flag
 {
-inline constexpr unsigned filter = 1;       // header and body checks
+inline constexpr unsigned filter = 1;        // header and body checks
 inline constexpr unsigned map_addresses = 2; // canonical, virtual alias, masquerade, bcc
 inline constexpr unsigned rewrite_local = 4; // header addresses are ours: complete them
 inline constexpr unsigned bounce_errors = 8; // nobody waits for the answer: return bad mail to its sender
 inline constexpr unsigned hold = 16;         // straight to hold/
 inline constexpr unsigned smtputf8 = 32;
-inline constexpr unsigned discard = 64;      // take everything, keep nothing
-inline constexpr unsigned internal = 128;    // our own notice
+inline constexpr unsigned discard = 64;   // take everything, keep nothing
+inline constexpr unsigned internal = 128; // our own notice
 } // namespace cleanup_flag
 
 // The bits are those that postdrop's exit status has (queue-format.md section 10).
@@ -100,7 +100,8 @@ private:
 
     CleanupStream(Service& service, Service::Connection connection)
         : service_(&service), connection_(std::move(connection))
-    {}
+    {
+    }
     void frame_records();
 
     Service* service_;

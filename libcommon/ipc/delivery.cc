@@ -12,13 +12,17 @@ namespace bulkhead::ipc
 namespace
 {
 
-std::string time_text(WallTime time) { return fmt::format("{}.{:06}", time.seconds, time.microseconds); }
+std::string time_text(WallTime time)
+{
+    return fmt::format("{}.{:06}", time.seconds, time.microseconds);
+}
 
 Result<WallTime> parse_time(std::string_view text)
 {
     const auto dot = text.find('.');
     const auto seconds = parse_unsigned(text.substr(0, dot));
-    const auto microseconds = dot == std::string_view::npos ? std::nullopt : parse_unsigned(text.substr(dot + 1));
+    const auto microseconds =
+        dot == std::string_view::npos ? std::nullopt : parse_unsigned(text.substr(dot + 1));
     if (!seconds || !microseconds || *microseconds >= 1'000'000)
         return Error{Fault::malformed, "delivery request with a bad time"};
     return WallTime{static_cast<std::int64_t>(*seconds), static_cast<std::int32_t>(*microseconds)};
@@ -31,7 +35,10 @@ constexpr std::string_view attribute_prefix = "attr:";
 Message encode(const DeliveryRequest& r)
 {
     Message m(Kind::deliver);
-    m.add("queue_name", r.queue_name).add("queue_id", r.queue_id).add("nexthop", r.nexthop).add("sender", r.sender);
+    m.add("queue_name", r.queue_name)
+        .add("queue_id", r.queue_id)
+        .add("nexthop", r.nexthop)
+        .add("sender", r.sender);
     m.add("encoding", r.encoding).add("envelope_id", r.envelope_id).add("rewrite_context", r.rewrite_context);
     m.add("ret_flags", std::int64_t{r.ret_flags}).add("trace_flags", std::int64_t{r.trace_flags});
     m.add("send_options", std::int64_t{r.send_options}).add("data_offset", r.data_offset);
@@ -61,7 +68,8 @@ static Result<> decode_recipients(const Message& message, DeliveryRequest& reque
     };
     while (const auto attribute = walk.next()) {
         if (attribute->name.starts_with(attribute_prefix)) {
-            request.attributes.emplace_back(attribute->name.substr(attribute_prefix.size()), attribute->value);
+            request.attributes.emplace_back(attribute->name.substr(attribute_prefix.size()),
+                                            attribute->value);
             continue;
         }
         if (attribute->name == "recipient") {

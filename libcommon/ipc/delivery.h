@@ -25,7 +25,7 @@ struct DeliveryRequest {
     std::string queue_name; // "active"
     std::string queue_id;
     std::string nexthop;
-    std::string sender; // internal form
+    std::string sender;   // internal form
     std::string encoding; // "7bit", "8bit" or empty
     std::string envelope_id;
     unsigned ret_flags = 0;
@@ -33,9 +33,9 @@ struct DeliveryRequest {
     unsigned send_options = 0; // spool/size_record.h
     std::int64_t data_offset = 0;
     std::int64_t content_length = 0; // bytes, as logged
-    WallTime arrival;     // T record
-    WallTime active_since; // qmgr took it up
-    WallTime handed_over;  // qmgr sent this request
+    WallTime arrival;                // T record
+    WallTime active_since;           // qmgr took it up
+    WallTime handed_over;            // qmgr sent this request
     std::string rewrite_context;
     // log_client_name, sasl_username, ... as the queue file has them
     std::vector<std::pair<std::string, std::string>> attributes;

@@ -14,8 +14,8 @@ namespace bulkhead::ipc
 // The main.cf of the running generation, sealed: a worker started after a failed or
 // unfinished edit has the configuration that the master has checked.
 inline constexpr int config_fd = 4;
-inline constexpr int control_fd = 5;       // in the worker
-inline constexpr int first_listen_fd = 6;  // and the following ones, as many as -s says
+inline constexpr int control_fd = 5;      // in the worker
+inline constexpr int first_listen_fd = 6; // and the following ones, as many as -s says
 
 // What a worker is ready for.  The master watches a service's listening sockets
 // itself whenever none of its workers is `available`.
@@ -32,10 +32,10 @@ struct WorkerReport {
 
     std::uint32_t version = current_version;
     WorkerState state = WorkerState::starting;
-    std::uint32_t sessions = 0;     // open now
+    std::uint32_t sessions = 0; // open now
     std::uint32_t reserved = 0;
-    std::uint64_t served = 0;       // sessions since the start
-    std::int64_t wake_at = 0;       // leaving: unix time to start a worker again, 0: on demand
+    std::uint64_t served = 0; // sessions since the start
+    std::int64_t wake_at = 0; // leaving: unix time to start a worker again, 0: on demand
 };
 
 // Master to worker, one byte each.

@@ -13,14 +13,16 @@ namespace
 
 void append_u32(std::string& out, std::uint32_t value)
 {
-    const char bytes[4] = {static_cast<char>(value), static_cast<char>(value >> 8), static_cast<char>(value >> 16),
-                           static_cast<char>(value >> 24)};
+    const char bytes[4] = {static_cast<char>(value), static_cast<char>(value >> 8),
+                           static_cast<char>(value >> 16), static_cast<char>(value >> 24)};
     out.append(bytes, 4);
 }
 
 std::uint32_t read_u32(std::string_view bytes)
 {
-    const auto at = [&](int i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)])); };
+    const auto at = [&](int i) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)]));
+    };
     return at(0) | at(1) << 8 | at(2) << 16 | at(3) << 24;
 }
 
@@ -120,7 +122,8 @@ Result<FrameHeader> parse_frame_header(std::string_view bytes)
     if (bytes.size() != frame_header_size || bytes[0] != frame_magic)
         return Error{Fault::malformed, "not a message of ours"};
     if (bytes[1] != frame_version)
-        return Error{Fault::malformed, fmt::format("message version {}, expected {}", int{bytes[1]}, int{frame_version})};
+        return Error{Fault::malformed,
+                     fmt::format("message version {}, expected {}", int{bytes[1]}, int{frame_version})};
     const std::size_t size = read_u32(bytes.substr(4));
     const auto kind = static_cast<std::uint8_t>(bytes[2]);
     if (kind < static_cast<std::uint8_t>(Kind::ok) || kind > static_cast<std::uint8_t>(Kind::show_message))

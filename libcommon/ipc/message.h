@@ -24,19 +24,19 @@ inline constexpr std::size_t max_frame_body = 1000 * 1000; // bytes
 
 // What a message asks for or answers.  One list for all conversations.
 enum class Kind : std::uint8_t {
-    ok = 1,          // the answer of a request that worked
-    failed,          // "reason": the request did not work
-    rewrite,         // rewrite.h
+    ok = 1,  // the answer of a request that worked
+    failed,  // "reason": the request did not work
+    rewrite, // rewrite.h
     resolve,
     cleanup_open,    // cleanup.h
     cleanup_records, // the body is raw records, not attributes
     cleanup_finish,
-    queue_arrival,   // qmgr.h
+    queue_arrival, // qmgr.h
     queue_flush,
-    deliver,         // delivery.h
-    bounce_append,   // bounce.h
+    deliver,       // delivery.h
+    bounce_append, // bounce.h
     bounce_flush,
-    show_queue,      // showq.h
+    show_queue, // showq.h
     show_message,
 };
 

@@ -12,7 +12,8 @@ constexpr std::size_t max_answers = 4000;
 Message encode(const RewriteRequest& request)
 {
     Message message(Kind::rewrite);
-    message.add("context", request.context == RewriteContext::local ? "local" : "remote").add("address", request.address);
+    message.add("context", request.context == RewriteContext::local ? "local" : "remote")
+        .add("address", request.address);
     return message;
 }
 
@@ -44,7 +45,8 @@ Result<RewriteRequest> decode_rewrite(const Message& message)
 {
     TRY(const auto context, message.text("context"));
     TRY(const auto address, message.text("address"));
-    return RewriteRequest{context == "local" ? RewriteContext::local : RewriteContext::remote, std::string(address)};
+    return RewriteRequest{context == "local" ? RewriteContext::local : RewriteContext::remote,
+                          std::string(address)};
 }
 
 Result<ResolveRequest> decode_resolve(const Message& message)
@@ -62,7 +64,8 @@ static Result<Resolved> decode_resolved(const Message& message)
     TRY(const auto number, message.number("class"));
     if (number < 0 || number > static_cast<std::int64_t>(AddressClass::error))
         return Error{Fault::malformed, "resolve answer with an unknown class"};
-    return Resolved{std::string(transport), std::string(nexthop), std::string(recipient), static_cast<AddressClass>(number)};
+    return Resolved{std::string(transport), std::string(nexthop), std::string(recipient),
+                    static_cast<AddressClass>(number)};
 }
 
 RewriteClient::RewriteClient(const std::string& service) : service_(service) {}
@@ -78,7 +81,8 @@ Task<Result<Message>> RewriteClient::ask(Message request)
     if (!answer)
         co_return Error(Fault::broken, answer.error().context);
     if (answer->kind() != Kind::ok)
-        co_return Error(Fault::broken, std::string(answer->find("reason").value_or("address resolver failure")));
+        co_return Error(Fault::broken,
+                        std::string(answer->find("reason").value_or("address resolver failure")));
     if (kept_.size() >= max_answers)
         kept_.clear();
     kept_.insert_or_assign(std::move(key), Kept{*answer, now + answer_life});
@@ -93,7 +97,8 @@ static bool is_complete(std::string_view address)
     if (at == address.npos || at + 1 == address.size() || address.starts_with('@'))
         return false;
     const std::string_view domain = address.substr(at + 1);
-    return domain.starts_with('[') ? domain.ends_with(']') : domain.find('.') != domain.npos && !domain.ends_with('.');
+    return domain.starts_with('[') ? domain.ends_with(']')
+                                   : domain.find('.') != domain.npos && !domain.ends_with('.');
 }
 
 Task<Result<std::string>> RewriteClient::rewrite(RewriteContext context, std::string address)

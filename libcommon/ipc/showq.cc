@@ -7,7 +7,9 @@ Message encode(const ShownMessage& shown)
 {
     Message m(Kind::show_message);
     m.add("queue_name", shown.queue_name).add("queue_id", shown.queue_id).add("sender", shown.sender);
-    m.add("arrival_time", shown.arrival_time).add("size", shown.size).add("forced_expire", shown.forced_expire ? 1 : 0);
+    m.add("arrival_time", shown.arrival_time)
+        .add("size", shown.size)
+        .add("forced_expire", shown.forced_expire ? 1 : 0);
     m.add("message_id", shown.message_id);
     for (const ShownRecipient& recipient : shown.recipients)
         m.add("recipient", recipient.address).add("reason", recipient.reason);

@@ -26,8 +26,8 @@ struct ShownMessage {
     std::int64_t arrival_time = 0; // unix time
     std::int64_t size = 0;         // bytes
     bool forced_expire = false;
-    std::string sender; // internal form
-    std::string message_id; // the Message-ID header where it was read; may be empty
+    std::string sender;                     // internal form
+    std::string message_id;                 // the Message-ID header where it was read; may be empty
     std::vector<ShownRecipient> recipients; // not yet done
 };
 

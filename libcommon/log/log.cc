@@ -28,9 +28,9 @@ namespace log
 namespace
 {
 
-constexpr std::size_t max_text = 2000;        // bytes of one line, as Postfix cuts
-constexpr std::size_t max_batch = 16 * 1024;  // bytes of one datagram
-constexpr std::size_t max_pending = 1 << 20;  // bytes kept while the receiver is slow
+constexpr std::size_t max_text = 2000;       // bytes of one line, as Postfix cuts
+constexpr std::size_t max_batch = 16 * 1024; // bytes of one datagram
+constexpr std::size_t max_pending = 1 << 20; // bytes kept while the receiver is slow
 
 struct Logger {
     Target target;
@@ -119,8 +119,8 @@ bool send_block(Logger& self, std::string& block)
     if (is_socket(self) && !self.fd)
         connect_datagram(self, self.target.path);
     const int fd = self.target.kind == Target::Kind::standard_error ? STDERR_FILENO
-                   : self.target.kind == Target::Kind::stdout_     ? STDOUT_FILENO
-                                                                   : self.fd.get();
+                   : self.target.kind == Target::Kind::stdout_      ? STDOUT_FILENO
+                                                                    : self.fd.get();
     if (fd < 0)
         return false;
     const ssize_t sent = is_socket(self) ? ::send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -176,7 +176,8 @@ void open(const Target& target, std::string tag, std::string host)
         connect_datagram(self, target.path);
         break;
     case Target::Kind::file:
-        self.fd.reset(::open(target.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+        self.fd.reset(
+            ::open(target.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
         break;
     default:
         break;
@@ -184,9 +185,15 @@ void open(const Target& target, std::string tag, std::string host)
     set_panic_sink(panic_to_log);
 }
 
-void set_tag(std::string tag) { logger().tag = std::move(tag); }
+void set_tag(std::string tag)
+{
+    logger().tag = std::move(tag);
+}
 
-void use_descriptor(int fd) { logger().fd.reset(fd); }
+void use_descriptor(int fd)
+{
+    logger().fd.reset(fd);
+}
 
 void write(Severity severity, std::string_view text)
 {
@@ -196,17 +203,20 @@ void write(Severity severity, std::string_view text)
     const auto kind = self.target.kind;
     if (kind == Target::Kind::standard_error || self.target.also_standard_error) {
         const auto slash = self.tag.rfind('/');
-        const std::string shown = kind == Target::Kind::standard_error && slash != std::string::npos ? self.tag.substr(slash + 1) : self.tag;
+        const std::string shown = kind == Target::Kind::standard_error && slash != std::string::npos
+                                      ? self.tag.substr(slash + 1)
+                                      : self.tag;
         const std::string line = fmt::format("{}: {}{}\n", shown, prefix, clean);
         (void)!::write(STDERR_FILENO, line.data(), line.size());
         if (kind == Target::Kind::standard_error)
             return;
     }
     if (kind == Target::Kind::syslog)
-        enqueue(self, fmt::format("<{}>{} {}[{}]: {}{}", self.target.facility | syslog_level(severity), timestamp(self),
-                                  self.tag, ::getpid(), prefix, clean));
+        enqueue(self, fmt::format("<{}>{} {}[{}]: {}{}", self.target.facility | syslog_level(severity),
+                                  timestamp(self), self.tag, ::getpid(), prefix, clean));
     else
-        enqueue(self, fmt::format("{} {} {}[{}]: {}{}\n", timestamp(self), self.host, self.tag, ::getpid(), prefix, clean));
+        enqueue(self, fmt::format("{} {} {}[{}]: {}{}\n", timestamp(self), self.host, self.tag, ::getpid(),
+                                  prefix, clean));
     if (severity != Severity::info || self.pending_bytes > max_batch)
         flush();
 }
@@ -233,9 +243,18 @@ void flush(bool patient)
     }
 }
 
-std::uint64_t dropped() { return logger().dropped; }
-void set_verbosity(int level) { logger().verbosity = level; }
-int verbosity() { return logger().verbosity; }
+std::uint64_t dropped()
+{
+    return logger().dropped;
+}
+void set_verbosity(int level)
+{
+    logger().verbosity = level;
+}
+int verbosity()
+{
+    return logger().verbosity;
+}
 
 void trace(std::string_view text)
 {

@@ -22,8 +22,8 @@ namespace log
 // are opened by open() and stay valid after chroot.
 struct Target {
     enum class Kind { standard_error, syslog, stdout_, file, postlog } kind = Kind::standard_error;
-    std::string path;             // file: the log file; postlog: the socket, relative to the spool
-    int facility = 2 << 3;        // syslog(3) facility, LOG_MAIL
+    std::string path;                 // file: the log file; postlog: the socket, relative to the spool
+    int facility = 2 << 3;            // syslog(3) facility, LOG_MAIL
     bool also_standard_error = false; // commands and start-up: show it to the person too
 };
 
@@ -36,10 +36,22 @@ void set_tag(std::string tag);
 void use_descriptor(int fd);
 
 void write(Severity severity, std::string_view text);
-inline void info(std::string_view text) { write(Severity::info, text); }
-inline void warn(std::string_view text) { write(Severity::warning, text); }
-inline void error(std::string_view text) { write(Severity::error, text); }
-inline void fatal(std::string_view text) { write(Severity::fatal, text); }
+inline void info(std::string_view text)
+{
+    write(Severity::info, text);
+}
+inline void warn(std::string_view text)
+{
+    write(Severity::warning, text);
+}
+inline void error(std::string_view text)
+{
+    write(Severity::error, text);
+}
+inline void fatal(std::string_view text)
+{
+    write(Severity::fatal, text);
+}
 
 // Sends what is collected.  The loop calls it before it sleeps; patient waits up
 // to a tenth of a second, for a process that is about to end.

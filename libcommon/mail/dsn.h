@@ -19,7 +19,6 @@ namespace bulkhead
 std::string encode_xtext(std::string_view text);
 Result<std::string> decode_xtext(std::string_view text, bool utf8 = false);
 
-
 // "NEVER", or a list of SUCCESS, FAILURE, DELAY; any case.
 Result<unsigned> parse_notify(std::string_view text);
 

@@ -115,7 +115,8 @@ bool LockFile::is_free(const std::string& path)
 Result<> LockFile::write_pid(pid_t pid)
 {
     const std::string line = fmt::format("{:>32}\n", pid);
-    if (::ftruncate(fd_.get(), 0) != 0 || ::pwrite(fd_.get(), line.data(), line.size(), 0) != std::ssize(line))
+    if (::ftruncate(fd_.get(), 0) != 0 ||
+        ::pwrite(fd_.get(), line.data(), line.size(), 0) != std::ssize(line))
         return system_error("write lock file");
     return {};
 }

@@ -29,14 +29,14 @@ Result<gid_t> find_group(const std::string& name);
 enum class Capability { become_user, bind_port };
 
 struct JailPolicy {
-    bool network = false; // may make inet sockets (smtp); UNIX sockets are always possible
+    bool network = false;         // may make inet sockets (smtp); UNIX sockets are always possible
     std::vector<Capability> keep; // virtual: become_user, for setfsuid
 };
 
 struct Jail {
-    std::string directory;         // queue_directory, absolute
-    bool change_root = false;      // chroot column of master.cf
-    std::optional<UserIds> user;   // nullopt: stays who it is (run by hand, not as root)
+    std::string directory;       // queue_directory, absolute
+    bool change_root = false;    // chroot column of master.cf
+    std::optional<UserIds> user; // nullopt: stays who it is (run by hand, not as root)
     JailPolicy policy;
 };
 

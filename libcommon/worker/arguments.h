@@ -11,17 +11,17 @@ namespace bulkhead
 {
 
 struct WorkerArguments {
-    std::string program;              // base name of argv[0]
-    std::string service;              // -n; the program's name when run by hand
-    std::string type = "unix";        // -t: inet, unix, unix-dgram, fifo, pass
-    bool change_root = false;         // -c
-    bool unprivileged = false;        // -u
-    bool debugger = false;            // -D: wait until one is attached
-    bool standalone = false;          // -S: one session on stdin and stdout
-    int verbosity = 0;                // -v, repeatable
-    int listeners = 0;                // -s: listening descriptors from 6 on
+    std::string program;                // base name of argv[0]
+    std::string service;                // -n; the program's name when run by hand
+    std::string type = "unix";          // -t: inet, unix, unix-dgram, fifo, pass
+    bool change_root = false;           // -c
+    bool unprivileged = false;          // -u
+    bool debugger = false;              // -D: wait until one is attached
+    bool standalone = false;            // -S: one session on stdin and stdout
+    int verbosity = 0;                  // -v, repeatable
+    int listeners = 0;                  // -s: listening descriptors from 6 on
     std::vector<std::string> overrides; // -o name=value
-    std::vector<std::string> plain;   // the rest
+    std::vector<std::string> plain;     // the rest
 };
 
 // Fault::config for an option that nobody knows.

@@ -1,7 +1,7 @@
 #include "worker/delivery_agent.h"
 
-#include "base/text.h"
 #include "base/dsn_flags.h"
+#include "base/text.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "spool/envelope.h"
@@ -18,7 +18,10 @@ namespace bulkhead
 
 using ipc::DeliveryOutcome;
 
-bool Delivery::all_settled() const { return std::ranges::all_of(settled_, [](bool settled) { return settled; }); }
+bool Delivery::all_settled() const
+{
+    return std::ranges::all_of(settled_, [](bool settled) { return settled; });
+}
 
 void Delivery::site_trouble(std::string dsn, std::string reason)
 {
@@ -33,7 +36,8 @@ void Delivery::pass_over_done()
     for (std::size_t i = 0; i < settled_.size(); ++i) {
         char type = 0;
         const std::int64_t offset = request_.recipients[i].offset;
-        if (offset < 0 || ::pread(fd(), &type, 1, offset) != 1 || type != static_cast<char>(RecordType::recipient_done))
+        if (offset < 0 || ::pread(fd(), &type, 1, offset) != 1 ||
+            type != static_cast<char>(RecordType::recipient_done))
             continue;
         settled_[i] = true;
         report_.outcomes[i] = DeliveryOutcome::sent;
@@ -55,7 +59,8 @@ static bool is_probe(const ipc::DeliveryRequest& request)
 Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
 {
     settled_[index] = true;
-    if (status.outcome == DeliveryOutcome::bounced && agent_->agent_params_.soft_bounce() && !is_probe(request_))
+    if (status.outcome == DeliveryOutcome::bounced && agent_->agent_params_.soft_bounce() &&
+        !is_probe(request_))
         status.outcome = DeliveryOutcome::deferred;
     if (status.outcome == DeliveryOutcome::deferred && !status.dsn.empty())
         status.dsn[0] = '4';
@@ -72,7 +77,8 @@ Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
     if (status.outcome != DeliveryOutcome::deferred && offset >= 0) {
         const auto marked = mark_recipient_done(file_.fd.get(), offset);
         if (!marked)
-            log::warn(fmt::format("{}: cannot mark recipient as done: {}", request_.queue_id, marked.error().context));
+            log::warn(fmt::format("{}: cannot mark recipient as done: {}", request_.queue_id,
+                                  marked.error().context));
     }
 }
 
@@ -94,7 +100,8 @@ Result<> DeliveryAgent::after_jail()
 }
 
 // Which of the three services keeps this recipient's fate, if any.
-Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t index, const DeliveryStatus& status)
+Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t index,
+                                      const DeliveryStatus& status)
 {
     const ipc::DeliveryRequest& request = delivery.request_;
     const ipc::DeliveryRecipient& recipient = request.recipients[index];
@@ -115,11 +122,11 @@ Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t inde
     entry.dsn_original = recipient.dsn_original;
     entry.notify = recipient.notify;
     entry.status = status.dsn;
-    entry.action = !status.action.empty()                               ? status.action
-                   : is_probe(request)                                  ? (sent ? "deliverable" : "undeliverable")
-                   : sent                                               ? "relayed"
-                   : status.outcome == DeliveryOutcome::bounced         ? "failed"
-                                                                        : "delayed";
+    entry.action = !status.action.empty()                       ? status.action
+                   : is_probe(request)                          ? (sent ? "deliverable" : "undeliverable")
+                   : sent                                       ? "relayed"
+                   : status.outcome == DeliveryOutcome::bounced ? "failed"
+                                                                : "delayed";
     entry.diagnostic_type = status.diagnostic_type;
     entry.diagnostic_text = status.diagnostic_text;
     if (!status.remote_mta.empty()) {
@@ -141,21 +148,28 @@ Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t inde
     ipc::Service& service = status.outcome == DeliveryOutcome::bounced ? *bounce_ : *defer_;
     const auto kept = co_await request_bounce(service, encode(append));
     if (!kept)
-        log::warn(fmt::format("{}: {} service: {}", request.queue_id, status.outcome == DeliveryOutcome::bounced ? "bounce" : "defer",
+        log::warn(fmt::format("{}: {} service: {}", request.queue_id,
+                              status.outcome == DeliveryOutcome::bounced ? "bounce" : "defer",
                               kept.error().context));
     co_return static_cast<bool>(kept);
 }
 
-static double between_times(WallTime from, WallTime to) { return std::max(0.0, to.as_double() - from.as_double()); }
+static double between_times(WallTime from, WallTime to)
+{
+    return std::max(0.0, to.as_double() - from.as_double());
+}
 
-void DeliveryAgent::log_status(const Delivery& delivery, std::size_t index, const DeliveryStatus& status) const
+void DeliveryAgent::log_status(const Delivery& delivery, std::size_t index,
+                               const DeliveryStatus& status) const
 {
     const ipc::DeliveryRequest& request = delivery.request_;
     const ipc::DeliveryRecipient& recipient = request.recipients[index];
     const WallTime now = WallTime::now();
     // delays=a/b/c/d: before qmgr took it up, in the active queue, connection set-up,
     // transmission.
-    const WallTime connected = status.connected.seconds ? status.connected : status.relay == "none" ? now : request.handed_over;
+    const WallTime connected = status.connected.seconds ? status.connected
+                               : status.relay == "none" ? now
+                                                        : request.handed_over;
     LogLine line(request.queue_id);
     line.address("to", external_form(recipient.address));
     if (!recipient.original.empty() && !equals_ignoring_case(recipient.original, recipient.address))
@@ -164,16 +178,17 @@ void DeliveryAgent::log_status(const Delivery& delivery, std::size_t index, cons
     if (status.connection_uses > 1)
         line("conn_use", status.connection_uses);
     line("delay", format_delay(between_times(request.arrival, now)));
-    line("delays", fmt::format("{}/{}/{}/{}", format_delay(between_times(request.arrival, request.active_since)),
-                               format_delay(between_times(request.active_since, request.handed_over)),
-                               format_delay(between_times(request.handed_over, connected)),
-                               format_delay(between_times(connected, now))));
+    line("delays",
+         fmt::format("{}/{}/{}/{}", format_delay(between_times(request.arrival, request.active_since)),
+                     format_delay(between_times(request.active_since, request.handed_over)),
+                     format_delay(between_times(request.handed_over, connected)),
+                     format_delay(between_times(connected, now))));
     line("dsn", status.dsn);
     const bool sent = status.outcome == DeliveryOutcome::sent;
-    line("status", is_probe(request)                               ? (sent ? "deliverable" : "undeliverable")
-                   : sent                                          ? "sent"
-                   : status.outcome == DeliveryOutcome::bounced    ? "bounced"
-                                                                   : "deferred");
+    line("status", is_probe(request)                            ? (sent ? "deliverable" : "undeliverable")
+                   : sent                                       ? "sent"
+                   : status.outcome == DeliveryOutcome::bounced ? "bounced"
+                                                                : "deferred");
     line.note(status.reason);
     log::info(line.text());
 }
@@ -204,7 +219,8 @@ Task<ipc::Message> DeliveryAgent::answer(const ipc::Message& message)
     };
     auto file = open_file();
     if (!file) {
-        log::warn(fmt::format("{}: cannot open queue file: {}", delivery.request_.queue_id, file.error().context));
+        log::warn(
+            fmt::format("{}: cannot open queue file: {}", delivery.request_.queue_id, file.error().context));
         co_return ipc::failure(file.error().context);
     }
     delivery.file_ = std::move(*file);

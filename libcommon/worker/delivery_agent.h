@@ -21,19 +21,20 @@ struct DeliveryStatus {
     DeliveryStatus() = default;
     DeliveryStatus(ipc::DeliveryOutcome what, std::string code, std::string text)
         : outcome(what), dsn(std::move(code)), reason(std::move(text))
-    {}
+    {
+    }
 
     ipc::DeliveryOutcome outcome = ipc::DeliveryOutcome::deferred;
-    std::string dsn;    // "2.0.0", "5.1.1", "4.4.1"
-    std::string reason; // the text in parentheses of the log line
+    std::string dsn;            // "2.0.0", "5.1.1", "4.4.1"
+    std::string reason;         // the text in parentheses of the log line
     std::string relay = "none"; // "mx.example.test[192.0.2.1]:25"
     std::string action; // empty: relayed/failed/delayed by the outcome; "delivered" for final delivery
     std::string diagnostic_type; // "smtp" with the remote reply
     std::string diagnostic_text;
-    std::string remote_mta; // host name of the peer that answered
+    std::string remote_mta;                // host name of the peer that answered
     bool success_notice_passed_on = false; // the next hop took over NOTIFY=SUCCESS (RFC 3461, 5.2.2)
-    int connection_uses = 1; // conn_use= is logged from the second use on
-    WallTime connected;      // end of connection set-up (delays=.../c/d); zero: none was made
+    int connection_uses = 1;               // conn_use= is logged from the second use on
+    WallTime connected;                    // end of connection set-up (delays=.../c/d); zero: none was made
 };
 
 // One request being worked on.  The queue file stays open, with a shared lock, as
@@ -72,10 +73,14 @@ private:
 // Parameters of every agent.
 struct DeliveryAgentParams : ParamSet {
     Param<bool> soft_bounce{this, "soft_bounce", "no", "defer what would be returned to the sender"};
-    Param<int> delay_decimals{this, "delay_logging_resolution_limit", "2", between(0, 6), "decimals of delays in log lines"};
-    Param<std::string> bounce_service{this, "bounce_service_name", "bounce", "the service that keeps failed recipients"};
-    Param<std::string> defer_service{this, "defer_service_name", "defer", "the service that keeps deferred recipients"};
-    Param<std::string> trace_service{this, "trace_service_name", "trace", "the service that keeps delivery reports"};
+    Param<int> delay_decimals{this, "delay_logging_resolution_limit", "2", between(0, 6),
+                              "decimals of delays in log lines"};
+    Param<std::string> bounce_service{this, "bounce_service_name", "bounce",
+                                      "the service that keeps failed recipients"};
+    Param<std::string> defer_service{this, "defer_service_name", "defer",
+                                     "the service that keeps deferred recipients"};
+    Param<std::string> trace_service{this, "trace_service_name", "trace",
+                                     "the service that keeps delivery reports"};
 };
 
 class DeliveryAgent : public MessageWorker

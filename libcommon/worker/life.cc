@@ -99,7 +99,8 @@ Result<> WorkerLife::read_configuration()
     const std::string directory = default_config_directory();
     const std::string path = directory + "/main.cf";
     UniqueFd snapshot(supervised_ ? ipc::config_fd : -1);
-    TRY(const std::string text, snapshot ? read_descriptor(snapshot.get(), MainCf::size_limit) : read_file(path, MainCf::size_limit));
+    TRY(const std::string text,
+        snapshot ? read_descriptor(snapshot.get(), MainCf::size_limit) : read_file(path, MainCf::size_limit));
     TRY(MainCf main, MainCf::parse(text, path));
     TRY(Config config, Config::from(std::move(main), directory, arguments_.overrides, arguments_.program));
     config.set_service_name(arguments_.service);
@@ -166,9 +167,11 @@ Result<> WorkerLife::prepare()
     if (arguments_.debugger)
         wait_for_debugger();
     const std::size_t descriptors = raise_descriptor_limit();
-    const std::size_t affordable =
-        descriptors > spare_descriptors + descriptors_per_session ? (descriptors - spare_descriptors) / descriptors_per_session : 1;
-    session_limit_ = std::min<std::size_t>(static_cast<std::size_t>(worker_.common_.session_limit()), affordable);
+    const std::size_t affordable = descriptors > spare_descriptors + descriptors_per_session
+                                       ? (descriptors - spare_descriptors) / descriptors_per_session
+                                       : 1;
+    session_limit_ =
+        std::min<std::size_t>(static_cast<std::size_t>(worker_.common_.session_limit()), affordable);
     use_limit_ = session_limit_ * static_cast<std::uint64_t>(worker_.common_.max_use());
     TRY_VOID(worker_.before_jail());
     TRY_VOID(enter());
@@ -376,8 +379,14 @@ void Worker::datagrams(int fd)
     (void)::recv(fd, &byte, 1, MSG_DONTWAIT); // a service that takes no datagrams drops them
 }
 
-void Worker::activity_changed() { life_->activity_changed(); }
-void Worker::retire() { life_->retire(); }
+void Worker::activity_changed()
+{
+    life_->activity_changed();
+}
+void Worker::retire()
+{
+    life_->retire();
+}
 
 int run_worker(Worker& worker, int argc, char** argv)
 {

@@ -20,19 +20,28 @@ namespace bulkhead
 
 // Parameters that every worker reads.
 struct WorkerParams : ParamSet {
-    Param<std::string> mail_owner{this, "mail_owner", "bulkhead", "the user that owns the spool and runs the workers"};
-    Param<std::string> queue_directory{this, "queue_directory", "/var/spool/bulkhead", "the spool, and the jail"};
+    Param<std::string> mail_owner{this, "mail_owner", "bulkhead",
+                                  "the user that owns the spool and runs the workers"};
+    Param<std::string> queue_directory{this, "queue_directory", "/var/spool/bulkhead",
+                                       "the spool, and the jail"};
     Param<std::string> myhostname{this, "myhostname", "", "the host name of this mail system"};
-    Param<std::string> mail_name{this, "mail_name", "Bulkhead", "the name in greetings, Received: headers and notices"};
-    Param<int> max_use{this, "max_use", "100", at_least(1), "sessions of a process, times its session limit, before it is replaced"};
-    Param<Seconds> max_idle{this, "max_idle", "100s", at_least(1), "how long a process waits for work before it leaves"};
-    Param<int> session_limit{this, "process_session_limit", "4000", at_least(1), "sessions that one process serves at once"};
-    Param<Seconds> ipc_timeout{this, "ipc_timeout", "3600s", at_least(1), "time limit of a request to another worker"};
+    Param<std::string> mail_name{this, "mail_name", "Bulkhead",
+                                 "the name in greetings, Received: headers and notices"};
+    Param<int> max_use{this, "max_use", "100", at_least(1),
+                       "sessions of a process, times its session limit, before it is replaced"};
+    Param<Seconds> max_idle{this, "max_idle", "100s", at_least(1),
+                            "how long a process waits for work before it leaves"};
+    Param<int> session_limit{this, "process_session_limit", "4000", at_least(1),
+                             "sessions that one process serves at once"};
+    Param<Seconds> ipc_timeout{this, "ipc_timeout", "3600s", at_least(1),
+                               "time limit of a request to another worker"};
     Param<std::string> syslog_name{this, "syslog_name", "", "the first part of the tag of log lines"};
     Param<std::string> syslog_facility{this, "syslog_facility", "mail", "the syslog facility"};
     Param<std::string> maillog_file{this, "maillog_file", "", "log to this file instead of syslog"};
-    Param<std::string> postlog_service{this, "postlog_service_name", "postlog", "the service that writes maillog_file"};
-    Param<std::string> hash_queue_names{this, "hash_queue_names", "deferred, defer", "queues with sub-directories"};
+    Param<std::string> postlog_service{this, "postlog_service_name", "postlog",
+                                       "the service that writes maillog_file"};
+    Param<std::string> hash_queue_names{this, "hash_queue_names", "deferred, defer",
+                                        "queues with sub-directories"};
     Param<int> hash_queue_depth{this, "hash_queue_depth", "1", between(1, 16), "levels of sub-directories"};
     Param<bool> long_queue_ids{this, "enable_long_queue_ids", "no", "queue ids that are never used twice"};
 };

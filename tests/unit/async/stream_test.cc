@@ -23,14 +23,16 @@ struct Pair {
         near = UniqueFd(fds[0]);
         far = UniqueFd(fds[1]);
     }
-    void say(std::string_view bytes) const { EXPECT_EQ(::write(far.get(), bytes.data(), bytes.size()), std::ssize(bytes)); }
+    void say(std::string_view bytes) const
+    {
+        EXPECT_EQ(::write(far.get(), bytes.data(), bytes.size()), std::ssize(bytes));
+    }
     UniqueFd near;
     UniqueFd far;
 };
 
 // Runs body(stream, pair) on the loop.
-template <typename Body>
-void with_stream(Body body)
+template <typename Body> void with_stream(Body body)
 {
     Pair pair;
     Stream stream(std::move(pair.near));

@@ -17,7 +17,10 @@ namespace bulkhead
 namespace
 {
 
-Task<int> ready(int value) { co_return value; }
+Task<int> ready(int value)
+{
+    co_return value;
+}
 
 Task<int> sum_of_ready(int count)
 {
@@ -45,7 +48,11 @@ Task<int> chain(int depth)
     co_return below + 1;
 }
 
-Task<> throw_before() { throw std::runtime_error("before"); co_return; }
+Task<> throw_before()
+{
+    throw std::runtime_error("before");
+    co_return;
+}
 
 Task<> throw_after()
 {
@@ -54,8 +61,7 @@ Task<> throw_after()
 }
 
 // Runs one coroutine to its end on the loop.
-template <typename Function, typename... Arguments>
-void run(Function function, Arguments... arguments)
+template <typename Function, typename... Arguments> void run(Function function, Arguments... arguments)
 {
     struct Whole {
         static Task<> call(Function f, Arguments... values)

@@ -32,13 +32,18 @@ struct BadHeader {
 };
 
 class FrameHeaderRefuses : public testing::TestWithParam<BadHeader>
-{};
+{
+};
 
-TEST_P(FrameHeaderRefuses, BadBytes) { EXPECT_FALSE(parse_frame_header(GetParam().bytes)); }
+TEST_P(FrameHeaderRefuses, BadBytes)
+{
+    EXPECT_FALSE(parse_frame_header(GetParam().bytes));
+}
 
 using namespace std::string_view_literals;
 INSTANTIATE_TEST_SUITE_P(Frames, FrameHeaderRefuses,
-                         testing::Values(BadHeader{"TooShort", "\xb5\x01\x01"sv}, BadHeader{"NoMagic", "W\x01\x01\0\0\0\0\0"sv},
+                         testing::Values(BadHeader{"TooShort", "\xb5\x01\x01"sv},
+                                         BadHeader{"NoMagic", "W\x01\x01\0\0\0\0\0"sv},
                                          BadHeader{"OtherVersion", "\xb5\x02\x01\0\0\0\0\0"sv},
                                          BadHeader{"UnknownKind", "\xb5\x01\x7f\0\0\0\0\0"sv},
                                          BadHeader{"KindZero", "\xb5\x01\0\0\0\0\0\0"sv},
@@ -65,7 +70,8 @@ TEST(DeliveryRequest, ComesBackAsItWas)
     request.arrival = {1795330850, 12};
     request.content_length = 123456789012;
     request.attributes = {{"log_client_name", "x"}, {"sasl_username", ""}};
-    request.recipients = {{242, "r@example.test", "R@example.test", "rfc822;R@example.test", 6}, {300, "s@example.test", "", "", 0}};
+    request.recipients = {{242, "r@example.test", "R@example.test", "rfc822;R@example.test", 6},
+                          {300, "s@example.test", "", "", 0}};
     const auto copy = decode_delivery_request(encode(request));
     ASSERT_TRUE(copy);
     EXPECT_EQ(copy->sender, request.sender);
@@ -78,7 +84,10 @@ TEST(DeliveryRequest, ComesBackAsItWas)
     EXPECT_EQ(copy->recipients[1].offset, 300);
 }
 
-TEST(DeliveryRequest, WithoutRecipientsIsRefused) { EXPECT_FALSE(decode_delivery_request(encode(DeliveryRequest{}))); }
+TEST(DeliveryRequest, WithoutRecipientsIsRefused)
+{
+    EXPECT_FALSE(decode_delivery_request(encode(DeliveryRequest{})));
+}
 
 TEST(DeliveryReport, ComesBackAsItWas)
 {

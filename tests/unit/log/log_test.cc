@@ -27,8 +27,8 @@ TEST(FormatDelay, HasTwoSignificantDigits)
         double seconds;
         const char* text;
     };
-    for (const Row& row : {Row{0, "0"}, Row{0.004, "0"}, Row{0.03, "0.03"}, Row{0.5, "0.5"}, Row{1.24, "1.2"}, Row{1.0, "1"},
-                           Row{11.4, "11"}, Row{353.2, "353"}, Row{-1, "0"}})
+    for (const Row& row : {Row{0, "0"}, Row{0.004, "0"}, Row{0.03, "0.03"}, Row{0.5, "0.5"}, Row{1.24, "1.2"},
+                           Row{1.0, "1"}, Row{11.4, "11"}, Row{353.2, "353"}, Row{-1, "0"}})
         EXPECT_EQ(format_delay(row.seconds), row.text);
 }
 

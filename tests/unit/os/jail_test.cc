@@ -1,6 +1,6 @@
 // The jail of a worker, entered by a child of the test.  Needs root, as the tests run.
-#include "os/jail.h"
 #include "base/unique_fd.h"
+#include "os/jail.h"
 
 #include <sys/capability.h>
 #include <sys/prctl.h>

@@ -25,7 +25,8 @@ std::vector<RoutedRecipient> to(const std::string& nexthop, int count, const std
 {
     std::vector<RoutedRecipient> recipients;
     for (int i = 0; i < count; ++i)
-        recipients.push_back({{i + 1, "r" + std::to_string(i) + "@" + nexthop, "", "", 0}, transport, nexthop});
+        recipients.push_back(
+            {{i + 1, "r" + std::to_string(i) + "@" + nexthop, "", "", 0}, transport, nexthop});
     return recipients;
 }
 
@@ -109,7 +110,8 @@ TEST_F(SchedulerTest, ASiteThatFailsAsOftenAsItsWindowIsDeadAndComesBack)
     scheduler.add(first, to("a.test", 3), 1000);
     auto entry = scheduler.next(1000);
     ASSERT_TRUE(entry);
-    EXPECT_TRUE(scheduler.site_failed(std::move(entry), "4.4.1 connect to a.test: refused", 1000, Seconds(300)));
+    EXPECT_TRUE(
+        scheduler.site_failed(std::move(entry), "4.4.1 connect to a.test: refused", 1000, Seconds(300)));
     EXPECT_FALSE(scheduler.next(1001));
     EXPECT_EQ(scheduler.suspension("smtp", "a.test", 1001), "4.4.1 connect to a.test: refused");
     EXPECT_EQ(scheduler.next_event(1001), 1300);
@@ -176,8 +178,9 @@ TEST(Feedback, ReadsItsForms)
         bool good;
         double at_ten;
     };
-    for (const Row& row : {Row{"1", true, 1}, Row{"0.5", true, 0.5}, Row{"1/4", true, 0.25}, Row{"1/concurrency", true, 0.1},
-                           Row{"", false, 0}, Row{"x", false, 0}, Row{"1/0", false, 0}, Row{"-1", false, 0}}) {
+    for (const Row& row :
+         {Row{"1", true, 1}, Row{"0.5", true, 0.5}, Row{"1/4", true, 0.25}, Row{"1/concurrency", true, 0.1},
+          Row{"", false, 0}, Row{"x", false, 0}, Row{"1/0", false, 0}, Row{"-1", false, 0}}) {
         const auto feedback = Feedback::parse(row.text);
         ASSERT_EQ(static_cast<bool>(feedback), row.good) << row.text;
         if (feedback)
@@ -199,7 +202,8 @@ TEST(SchedulerSimulation, ForgetsNothing)
         const int count = 1 + static_cast<int>(random() % 40);
         for (int i = 0; i < count; ++i) {
             const std::string nexthop = "d" + std::to_string(random() % 1000);
-            recipients.push_back({{i + 1, "r@" + nexthop, "", "", 0}, random() % 3 ? "smtp" : "relay", nexthop});
+            recipients.push_back(
+                {{i + 1, "r@" + nexthop, "", "", 0}, random() % 3 ? "smtp" : "relay", nexthop});
         }
         wanted += recipients.size();
         scheduler.add(message, std::move(recipients), 1);

@@ -17,8 +17,8 @@ Result<WorkerArguments> parse(std::vector<std::string> words)
 
 TEST(WorkerArguments, ReadsWhatTheMasterGives)
 {
-    const auto arguments = parse({"/x/libexec/smtpd", "-n", "127.0.0.1:25", "-t", "inet", "-c", "-u", "-s", "2", "-vv", "-o", "a=b c",
-                                  "-o", "d=", "user=vmail", "argv=/bin/x", "-d"});
+    const auto arguments = parse({"/x/libexec/smtpd", "-n", "127.0.0.1:25", "-t", "inet", "-c", "-u", "-s",
+                                  "2", "-vv", "-o", "a=b c", "-o", "d=", "user=vmail", "argv=/bin/x", "-d"});
     ASSERT_TRUE(arguments);
     EXPECT_EQ(arguments->program, "smtpd");
     EXPECT_EQ(arguments->service, "127.0.0.1:25");
