@@ -32,6 +32,7 @@ USERS = ('bh-test-a', 'bh-test-b')
 
 # Longer waits where programs run several times slower.
 SLOWER = 4 if os.environ.get('BULKHEAD_SANITIZED') else 1
+SANITIZER_REPORT = re.compile(r'(?:Address|Leak|Thread|UndefinedBehavior)Sanitizer|: runtime error: ')
 
 SERVICES = """\
 pickup    unix  n       -       {chroot}       {pickup_wakeup:<7} 1       pickup
@@ -74,8 +75,12 @@ def run(command, *arguments, user=None, text=True, timeout=30, **options):
         options |= {'user': account.pw_uid, 'group': account.pw_gid, 'extra_groups': []}
     if 'input' not in options:
         options['stdin'] = subprocess.DEVNULL
-    return subprocess.run([str(command), *map(str, arguments)], capture_output=True, text=text,
-                          errors='replace' if text else None, timeout=timeout * SLOWER, check=False, **options)
+    answer = subprocess.run([str(command), *map(str, arguments)], capture_output=True, text=text,
+                            errors='replace' if text else None, timeout=timeout * SLOWER, check=False, **options)
+    complaints = answer.stderr if text else answer.stderr.decode(errors='replace')
+    if SANITIZER_REPORT.search(complaints):
+        raise AssertionError(f'{command} {arguments}:\n{complaints}')
+    return answer
 
 
 class Environment:
