@@ -1,5 +1,6 @@
 #include "ipc/channel.h"
 
+#include "ipc/trace.h"
 #include "os/files.h"
 
 #include <sys/socket.h>
@@ -92,6 +93,7 @@ static Task<Result<Message>> converse(Stream& stream, const Message& request)
 
 Task<Result<Message>> Service::call(const Message& request)
 {
+    trace_sent(path_, request);
     auto connection = connect();
     if (!connection)
         co_return connection.error();
@@ -107,6 +109,7 @@ Task<Result<Message>> Service::call(const Message& request)
         error.context = path_ + ": " + error.context;
         co_return error;
     }
+    trace_received(path_, *answer);
     keep(std::move(*connection));
     co_return answer;
 }

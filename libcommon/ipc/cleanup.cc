@@ -1,5 +1,9 @@
 #include "ipc/cleanup.h"
 
+#include "ipc/trace.h"
+
+#include <fmt/format.h>
+
 namespace bulkhead::ipc
 {
 
@@ -91,6 +95,7 @@ static Task<Result<std::string>> ask_for_id(Stream& stream, const Message& reque
 Task<Result<CleanupStream>> CleanupStream::open(Service& cleanup, unsigned flags)
 {
     const Message request = encode_cleanup_open(flags);
+    trace_sent(cleanup.path(), request);
     auto connection = cleanup.connect();
     if (!connection)
         co_return Error(Fault::broken, connection.error().context);
@@ -105,6 +110,7 @@ Task<Result<CleanupStream>> CleanupStream::open(Service& cleanup, unsigned flags
         co_return Error(Fault::broken, cleanup.path() + ": " + id.error().context, id.error().number);
     CleanupStream stream(cleanup, std::move(*connection));
     stream.queue_id_ = std::move(*id);
+    trace_received(cleanup.path(), encode_cleanup_opened(stream.queue_id_));
     co_return std::move(stream);
 }
 
@@ -113,6 +119,8 @@ void CleanupStream::frame_records()
     std::string_view rest = records_;
     while (!rest.empty()) {
         const std::string_view part = rest.substr(0, max_frame_body);
+        if (log::verbosity() > 0)
+            log::trace(fmt::format("> {}: records ({} bytes)", service_->path(), part.size()));
         append_frame_header(connection_.stream().output(), Kind::cleanup_records, part.size());
         connection_.stream().write(part);
         rest.remove_prefix(part.size());
@@ -132,8 +140,10 @@ Task<Result<CleanupResult>> CleanupStream::finish()
 {
     frame_records();
     const Message finish(Kind::cleanup_finish);
+    trace_sent(service_->path(), finish);
     CO_TRY_VOID(co_await send(connection_.stream(), finish));
     CO_TRY(const Message answer, co_await receive(connection_.stream()));
+    trace_received(service_->path(), answer);
     auto result = decode_cleanup_result(answer);
     if (result)
         service_->keep(std::move(connection_));

@@ -1,6 +1,8 @@
 #include "worker/message_worker.h"
 
+#include "base/text.h"
 #include "ipc/channel.h"
+#include "ipc/trace.h"
 #include "log/log.h"
 
 #include <fmt/format.h>
@@ -13,8 +15,14 @@ void MessageWorker::notified(std::string_view) {}
 Task<bool> MessageWorker::converse(Session& session, ipc::Message request)
 {
     const ipc::Message reply = co_await answer(request);
-    const auto sent = co_await ipc::send(session.stream, reply);
+    const auto sent = co_await tell(session, reply);
     co_return static_cast<bool>(sent);
+}
+
+Task<Result<>> MessageWorker::tell(Session& session, const ipc::Message& message)
+{
+    ipc::trace_sent("client", message);
+    return ipc::send(session.stream, message);
 }
 
 Task<> MessageWorker::serve(Session& session)
@@ -33,6 +41,8 @@ Task<> MessageWorker::serve(Session& session)
         if (stream.buffered().front() != ipc::frame_magic) {
             const std::string letters(stream.buffered().substr(0, 64));
             stream.consume(letters.size());
+            if (log::verbosity() > 0)
+                log::trace(fmt::format("< client: letters {}", printable(letters)));
             notified(letters);
             continue;
         }
@@ -42,6 +52,7 @@ Task<> MessageWorker::serve(Session& session)
                 log::warn(fmt::format("request to {} refused: {}", service_name(), request.error().context));
             co_return;
         }
+        ipc::trace_received("client", *request);
         const bool in_step = co_await converse(session, std::move(*request));
         if (!in_step)
             co_return;

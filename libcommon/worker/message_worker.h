@@ -25,6 +25,9 @@ protected:
     // For conversations that are not request and answer (cleanup, showq): takes over
     // after the first message of each exchange; false ends the session.
     virtual Task<bool> converse(Session& session, ipc::Message request);
+
+    // For converse(): sends one message, with its line in the -v trace.
+    static Task<Result<>> tell(Session& session, const ipc::Message& message);
 };
 
 } // namespace bulkhead
