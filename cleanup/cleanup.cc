@@ -2,6 +2,7 @@
 
 #include "async/offload.h"
 #include "ipc/qmgr.h"
+#include "ipc/trace.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "worker/spool_of.h"
@@ -10,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 namespace bulkhead
 {
@@ -113,7 +115,7 @@ Task<bool> Cleanup::converse(Session& session, ipc::Message request)
     if (!flags) {
         log::warn("request refused: " + flags.error().context);
         const ipc::Message refusal = ipc::failure(flags.error().context);
-        (void)co_await ipc::send(session.stream, refusal);
+        (void)co_await tell(session, refusal);
         co_return false;
     }
     co_return co_await take_message(session, *flags);
@@ -126,13 +128,13 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
     if (!file) {
         log::warn("create queue file: " + file.error().context);
         const ipc::Message refusal = ipc::encode_cleanup_not_opened(file.error());
-        const auto told = co_await ipc::send(session.stream, refusal);
+        const auto told = co_await tell(session, refusal);
         co_return static_cast<bool>(told);
     }
     const std::string queue_id = file->id().text();
     Assembler message(*policy_, queue_id, flags, WallTime::now());
     const ipc::Message opened = ipc::encode_cleanup_opened(queue_id);
-    const auto told = co_await ipc::send(session.stream, opened);
+    const auto told = co_await tell(session, opened);
     bool in_step = static_cast<bool>(told);
     std::optional<Error> fault; // of the disk
     if (in_step)
@@ -144,7 +146,7 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
 
     const Settled settled = co_await settle(message, *std::move(file), std::move(fault));
     const ipc::Message reply = ipc::encode(settled.result);
-    const auto sent = co_await ipc::send(session.stream, reply);
+    const auto sent = co_await tell(session, reply);
     if (settled.queued)
         announce_later(queue_id);
     co_return static_cast<bool>(sent);
@@ -161,6 +163,7 @@ Task<bool> Cleanup::take_records(Session& session, Assembler& message, NewQueueF
                 log::warn(fmt::format("{}: {}", file.id().text(), frame.error().context));
             co_return false;
         }
+        ipc::trace_received("client", *frame);
         if (frame->kind() == ipc::Kind::cleanup_finish)
             co_return true;
         if (frame->kind() != ipc::Kind::cleanup_records) {
@@ -281,8 +284,10 @@ Task<> Cleanup::discard(NewQueueFile file)
 
 void Cleanup::announce_later(const std::string& queue_id)
 {
-    if (announcements_ >= max_announcements)
+    if (announcements_ >= max_announcements) {
+        unannounced_ = true;
         return;
+    }
     ++announcements_;
     scope_.spawn(announce, this, queue_id);
 }
@@ -294,6 +299,8 @@ Task<> Cleanup::announce(Cleanup* self, std::string queue_id)
         ~Count()
         {
             --owner.announcements_;
+            if (std::exchange(owner.unannounced_, false))
+                owner.announce_later(""); // all that were passed over at once
             owner.activity_changed();
         }
     };
@@ -303,7 +310,8 @@ Task<> Cleanup::announce(Cleanup* self, std::string queue_id)
         const auto answer = co_await self->queue_manager_->call(arrival);
         if (answer)
             co_return;
-        log::trace(fmt::format("{}: queue manager: {}", queue_id, answer.error().context));
+        if (log::verbosity() > 0)
+            log::trace(fmt::format("{}: queue manager: {}", queue_id, answer.error().context));
         co_await sleep_for(Milliseconds(pause));
     }
     log::warn(fmt::format("{}: the queue manager does not answer", queue_id));

@@ -57,6 +57,7 @@ private:
     std::optional<ipc::Service> bounce_;
     Scope scope_;
     std::size_t announcements_ = 0;
+    bool unannounced_ = false; // messages of which the queue manager was not told
     SteadyTime next_look_;
 };
 

@@ -176,6 +176,8 @@ Task<> Qmgr::defer_message(ActiveMessage& message)
     const Seconds age(now - message.envelope.create_time);
     const Seconds delay = std::max(params_.minimal_backoff(), std::min(age, params_.maximal_backoff()));
     const std::int64_t next = now + delay.count();
+    if (log::verbosity() > 0)
+        log::trace(fmt::format("{}: next attempt in {} seconds", message.id.text(), delay.count()));
     const auto defer = [this, &message, next] {
         return defer_queue_file(*spool_, Queue::active, message.id, next);
     };

@@ -53,6 +53,14 @@ ipc::Service& Qmgr::agent(const std::string& transport)
     return *slot;
 }
 
+void Qmgr::trace_choice(const Entry& entry) const
+{
+    const Destination& to = *entry.destination;
+    log::trace(fmt::format("{}: next is {}:{}, {} recipients, {} of {} at once; {} requests wait",
+                           entry.message->id.text(), to.transport->name, to.nexthop, entry.recipients.size(),
+                           to.busy, to.window, scheduler_.waiting()));
+}
+
 void Qmgr::pump()
 {
     const std::int64_t now = WallTime::now().seconds;
@@ -61,6 +69,8 @@ void Qmgr::pump()
         if (!entry)
             break;
         ++in_flight_;
+        if (log::verbosity() > 0)
+            trace_choice(*entry);
         scope_.spawn(deliver, this, std::move(entry));
     }
     arm_event_timer();

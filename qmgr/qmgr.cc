@@ -127,6 +127,10 @@ Task<ipc::Message> Qmgr::answer(const ipc::Message& request)
         co_return ipc::failure("the queue manager is leaving");
     if (request.kind() == ipc::Kind::queue_arrival) {
         const auto text = ipc::decode_queue_arrival(request);
+        if (text && text->empty()) {
+            request_scans(true, false, false);
+            co_return ipc::Message(ipc::Kind::ok);
+        }
         auto id = text ? QueueId::parse(*text) : Result<QueueId>(text.error());
         if (!id)
             co_return ipc::failure(id.error().context);
@@ -258,6 +262,8 @@ void Qmgr::start_scans()
 
 Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
 {
+    std::size_t seen = 0;
+    std::size_t early = 0;
     auto open_scan = QueueScan::open(*self->spool_, queue);
     while (open_scan && !self->is_draining()) {
         QueueScan& files = *open_scan;
@@ -265,6 +271,7 @@ Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
         auto slice = co_await offload(read_slice);
         if (!slice || slice->empty())
             break;
+        seen += slice->size();
         for (QueueEntry& entry : *slice) {
             const std::int64_t now = WallTime::now().seconds;
             if (!ignore_time && entry.info.is_ready() && entry.info.modified > now + 1) {
@@ -273,6 +280,7 @@ Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
                     self->next_due_ = entry.info.modified;
                 if (queue == Queue::incoming && !self->busy_timer_.running())
                     self->busy_timer_.start(busy_retry);
+                ++early;
                 continue;
             }
             co_await self->wait_for_room();
@@ -282,6 +290,8 @@ Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
             self->scope_.spawn(activate, self, std::move(entry.id), options);
         }
     }
+    if (log::verbosity() > 0)
+        log::trace(fmt::format("scan of {} is over: {} files, {} not due", queue_name(queue), seen, early));
     (queue == Queue::incoming ? self->scanning_incoming_ : self->scanning_deferred_) = false;
     self->start_scans();
     self->after_change();

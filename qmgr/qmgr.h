@@ -64,6 +64,7 @@ private:
 
     // ---- delivery ----
     void pump();
+    void trace_choice(const Entry& entry) const;
     static Task<> deliver(Qmgr* self, std::unique_ptr<Entry> entry);
     ipc::DeliveryRequest request_for(const Entry& entry) const;
     void transport_failed(const std::string& transport, const std::string& reason);

@@ -11,7 +11,7 @@
 namespace bulkhead::ipc
 {
 
-// A message is complete and durable in incoming/.
+// A message is complete and durable in incoming/.  Without an id: there may be several.
 Message encode_queue_arrival(std::string_view queue_id);
 Result<std::string> decode_queue_arrival(const Message& message);
 

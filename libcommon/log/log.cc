@@ -42,6 +42,7 @@ struct Logger {
     std::uint64_t dropped = 0;
     std::uint64_t reported = 0;
     int verbosity = 0;
+    pid_t pid = ::getpid(); // asked once: a process that forks opens its log after that
     std::int64_t stamp_second = -1;
     char stamp[32] = {};
 };
@@ -167,6 +168,7 @@ void open(const Target& target, std::string tag, std::string host)
     self.tag = std::move(tag);
     self.host = std::move(host);
     self.fd.reset();
+    self.pid = ::getpid();
     switch (target.kind) {
     case Target::Kind::syslog:
         self.target.path = target.path.empty() ? "/dev/log" : target.path;
@@ -213,9 +215,9 @@ void write(Severity severity, std::string_view text)
     }
     if (kind == Target::Kind::syslog)
         enqueue(self, fmt::format("<{}>{} {}[{}]: {}{}", self.target.facility | syslog_level(severity),
-                                  timestamp(self), self.tag, ::getpid(), prefix, clean));
+                                  timestamp(self), self.tag, self.pid, prefix, clean));
     else
-        enqueue(self, fmt::format("{} {} {}[{}]: {}{}\n", timestamp(self), self.host, self.tag, ::getpid(),
+        enqueue(self, fmt::format("{} {} {}[{}]: {}{}\n", timestamp(self), self.host, self.tag, self.pid,
                                   prefix, clean));
     if (severity != Severity::info || self.pending_bytes > max_batch)
         flush();
