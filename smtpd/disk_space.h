@@ -1,5 +1,6 @@
 // Whether the spool's file system has room for another message.  Asked at MAIL;
-// the answer is kept for a second, so a flood of mail costs one system call of it.
+// a yes is kept for a second, so a flood of mail costs one system call of it, a no is
+// not: the room that an administrator has just made counts at once.
 #pragma once
 
 #include "base/clock.h"
@@ -25,6 +26,9 @@ public:
     bool has_room(std::uint64_t size);
 
 private:
+    void ask();
+    bool fits(std::uint64_t size) const;
+
     std::string folder_;
     std::int64_t minimum_free_;
     std::int64_t size_limit_;

@@ -5,7 +5,7 @@
 namespace bulkhead
 {
 
-Result<LookupTables> LookupTables::open(std::string_view list)
+LookupTables LookupTables::open(std::string_view list)
 {
     LookupTables result;
     auto tables = TableList::open(list);
@@ -13,8 +13,6 @@ Result<LookupTables> LookupTables::open(std::string_view list)
         result.tables_ = *std::move(tables);
         return result;
     }
-    if (tables.error().fault == Fault::config)
-        return tables.error();
     result.broken_ = tables.error().context;
     log::error(result.broken_);
     return result;

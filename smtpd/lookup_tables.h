@@ -1,9 +1,8 @@
-// The tables of one parameter.  A table whose type nobody knows stops the start; one
-// that cannot be opened (not made yet, no permission) makes every look-up a temporary
-// failure, so that mail waits and everything else of the service works.
+// The tables of one parameter.  A table that cannot be opened (a type that nobody knows,
+// not made yet, no permission) makes every look-up a temporary failure, so that mail
+// waits and everything else of the service works.
 #pragma once
 
-#include "base/result.h"
 #include "table/address_lookup.h"
 #include "table/table.h"
 
@@ -19,8 +18,8 @@ class LookupTables
 public:
     LookupTables() = default;
 
-    // Fault::config with the bare reason.
-    static Result<LookupTables> open(std::string_view list);
+    // Logs what cannot be opened.
+    static LookupTables open(std::string_view list);
 
     bool empty() const { return tables_.empty() && broken_.empty(); }
     bool is_stale() const { return tables_.is_stale(); }

@@ -36,7 +36,7 @@ Result<std::unique_ptr<Policy>> Policy::open(const Config& config, const SmtpdPa
 {
     std::unique_ptr<Policy> policy(new Policy(params, rewriter));
     TRY_VOID(policy->open_lists(config));
-    TRY_VOID(policy->open_tables(config));
+    policy->open_tables();
     return policy;
 }
 
@@ -57,18 +57,17 @@ Result<> Policy::open_lists(const Config& config)
         {params_.end_of_data_restrictions, ListUse::end_of_data, end_of_data_},
     }};
     for (const Row& row : rows) {
-        auto list = RestrictionList::parse(row.param(), row.use);
-        if (!list)
-            return at_parameter(config, row.param.name(), list.error());
-        row.list = *std::move(list);
+        row.list = RestrictionList::parse(row.param(), row.use);
+        for (const std::string& problem : row.list.problems())
+            log::warn(fmt::format("{}: {}: {}", config.place(row.param.name()), row.param.name(), problem));
     }
-    if (!relay_.can_stop_relaying() && !recipient_.can_stop_relaying())
-        return Error{
-            Fault::config,
-            fmt::format("{}: in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify "
-                        "at least one working instance of: reject_unauth_destination, "
-                        "defer_unauth_destination, reject, defer",
-                        config.place("smtpd_relay_restrictions"))};
+    if (!relay_.can_stop_relaying() && !recipient_.can_stop_relaying()) {
+        open_relay_ = fmt::format(
+            "{}: in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least "
+            "one working instance of: reject_unauth_destination, defer_unauth_destination, reject, defer",
+            config.place("smtpd_relay_restrictions"));
+        log::error(open_relay_);
+    }
 
     ListOptions options;
     options.kind = ListKind::addresses;
@@ -93,7 +92,7 @@ Result<> Policy::open_lists(const Config& config)
     return {};
 }
 
-Result<> Policy::open_tables(const Config& config)
+void Policy::open_tables()
 {
     struct Row {
         const Param<std::string>& param;
@@ -107,13 +106,8 @@ Result<> Policy::open_tables(const Config& config)
         {params_.mailbox_recipients, mailboxes_},
         {params_.relay_recipients, relays_},
     }};
-    for (const Row& row : rows) {
-        auto tables = LookupTables::open(row.param());
-        if (!tables)
-            return at_parameter(config, row.param.name(), tables.error());
-        row.tables = *std::move(tables);
-    }
-    return {};
+    for (const Row& row : rows)
+        row.tables = LookupTables::open(row.param());
 }
 
 bool Policy::is_stale() const
@@ -165,6 +159,8 @@ Task<Verdict> Policy::check_sender(AccessCheck& check) const
 
 Task<Verdict> Policy::check_recipient(AccessCheck& check, const AccessSubject& subject) const
 {
+    if (!open_relay_.empty())
+        co_return check.server_error(open_relay_);
     if (params_.delay_reject()) {
         Verdict verdict = co_await check.run(client_);
         if (!verdict.refused())

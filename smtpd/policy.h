@@ -30,7 +30,8 @@ class Policy
 {
 public:
     // Reads the lists and opens the tables.  The error names place, parameter and
-    // reason.  params and rewriter must outlive the policy.
+    // reason; restrictions that cannot be followed and tables that cannot be opened are no
+    // error: they are logged, and mail that needs them waits.  params and rewriter must outlive the policy.
     static Result<std::unique_ptr<Policy>> open(const Config& config, const SmtpdParams& params,
                                                 ipc::RewriteClient& rewriter);
 
@@ -59,7 +60,7 @@ private:
     Policy(const SmtpdParams& params, ipc::RewriteClient& rewriter) : params_(params), rewriter_(rewriter) {}
 
     Result<> open_lists(const Config& config);
-    Result<> open_tables(const Config& config);
+    void open_tables();
     Task<Verdict> check_sender(AccessCheck& check) const;
     Task<Verdict> check_recipient(AccessCheck& check, const AccessSubject& subject) const;
 
@@ -72,6 +73,7 @@ private:
     bool local_by_interface_ = false; // local_header_rewrite_clients
     bool local_by_network_ = false;
     bool checks_unlisted_ = true;
+    std::string open_relay_; // why no recipient is taken: the lists would let anybody relay
 
     RestrictionList client_;
     RestrictionList helo_;

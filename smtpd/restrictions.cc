@@ -27,6 +27,7 @@ struct Restriction {
 struct RestrictionTable {
     static const Restriction* find(std::string_view name);
     static const std::array<Restriction, 24> all;
+    static const Restriction unusable;
 };
 
 const std::array<Restriction, 24> RestrictionTable::all = {{
@@ -56,6 +57,9 @@ const std::array<Restriction, 24> RestrictionTable::all = {{
     {"check_sender_access", &AccessCheck::check_sender_access, true},
     {"check_recipient_access", &AccessCheck::check_recipient_access, true},
 }};
+
+// Stands where a list says something that cannot be followed.
+const Restriction RestrictionTable::unusable = {"", &AccessCheck::misconfigured};
 
 const Restriction* RestrictionTable::find(std::string_view name)
 {
@@ -145,7 +149,7 @@ bool has_full_domain(std::string_view internal)
 
 } // namespace
 
-Result<RestrictionList> RestrictionList::parse(std::string_view text, ListUse use)
+RestrictionList RestrictionList::parse(std::string_view text, ListUse use)
 {
     RestrictionList list;
     const std::vector<std::string> words = parse_list(text);
@@ -160,21 +164,29 @@ Result<RestrictionList> RestrictionList::parse(std::string_view text, ListUse us
         rule.what = RestrictionTable::find(name);
         rule.use = use;
         if (rule.what == nullptr)
-            return Error{Fault::config, fmt::format("unknown restriction \"{}\"", printable(name))};
-        if (rule.what->has_table) {
-            if (table.empty() && i + 1 < words.size())
-                table = words[++i];
-            if (table.empty())
-                return Error{Fault::config, fmt::format("{} needs a table", name)};
-            auto tables = LookupTables::open(table);
-            if (!tables)
-                return tables.error();
-            rule.tables = std::make_unique<LookupTables>(*std::move(tables));
+            rule.problem = fmt::format("unknown smtpd restriction: \"{}\"", printable(name));
+        else if (rule.what->has_table && table.empty() && i + 1 < words.size())
+            table = words[++i];
+        if (rule.what != nullptr && rule.what->has_table && table.empty())
+            rule.problem = fmt::format("restriction {} needs a table", name);
+        if (!table.empty()) {
+            rule.tables = std::make_unique<LookupTables>(LookupTables::open(table));
             rule.table_name = table;
         }
+        if (!rule.problem.empty())
+            rule.what = &RestrictionTable::unusable;
         list.rules_.push_back(std::move(rule));
     }
     return list;
+}
+
+std::vector<std::string> RestrictionList::problems() const
+{
+    std::vector<std::string> problems;
+    for (const Rule& rule : rules_)
+        if (!rule.problem.empty())
+            problems.push_back(rule.problem);
+    return problems;
 }
 
 bool RestrictionList::is_stale() const
@@ -204,6 +216,13 @@ Verdict AccessCheck::generic(const Rule& rule, int code, std::string_view dsn, s
     return Verdict(Reply(code, std::string(dsn), fmt::format("{}: {}", rejected(subject_, rule.use), text)));
 }
 
+// We are not as our administrator meant us to be: mail waits until that is mended.
+Verdict AccessCheck::server_error(std::string_view reason) const
+{
+    log::warn(reason);
+    return Verdict(Reply(451, "4.3.5", "Server configuration error"));
+}
+
 // A table or service that fails makes mail wait; it never lets anything through.
 Verdict AccessCheck::look_up_failed(std::string_view what, std::string_view reason) const
 {
@@ -219,6 +238,11 @@ Task<Verdict> AccessCheck::permit(const Rule&)
 Task<Verdict> AccessCheck::undecided(const Rule&)
 {
     co_return Verdict();
+}
+
+Task<Verdict> AccessCheck::misconfigured(const Rule& rule)
+{
+    co_return server_error(rule.problem);
 }
 
 Task<Verdict> AccessCheck::reject(const Rule& rule)
@@ -410,11 +434,8 @@ Task<Verdict> AccessCheck::apply(const Rule& rule, const std::vector<AddressKey>
     const Lookup answer = rule.tables->find(keys);
     if (answer.is_absent())
         co_return Verdict();
-    const Reply misconfigured(451, "4.3.5", what.substr(0, what.find(':')) + ": Server configuration error");
-    if (answer.is_broken()) {
-        log::warn(fmt::format("{}: table lookup problem: {}", rule.table_name, answer.reason()));
-        co_return Verdict(misconfigured);
-    }
+    if (answer.is_broken())
+        co_return server_error(fmt::format("{}: table lookup problem: {}", rule.table_name, answer.reason()));
     const SmtpdParams& params = policy_.params();
     const AccessAction action = parse_access_action(answer.value());
     const std::string text = fmt::format("{}: {}", what, action.text.empty() ? "Access denied" : action.text);
@@ -435,14 +456,15 @@ Task<Verdict> AccessCheck::apply(const Rule& rule, const std::vector<AddressKey>
     case Kind::restrictions:
         break;
     }
-    const auto list = RestrictionList::parse(action.text, rule.use);
-    if (!list || depth_ >= nesting_limit) {
-        log::warn(fmt::format("access table {}: {}", rule.table_name,
-                              list ? "restrictions are nested too deep" : list.error().context));
-        co_return Verdict(misconfigured);
-    }
+    if (depth_ >= nesting_limit)
+        co_return server_error(
+            fmt::format("access table {}: restrictions are nested too deep", rule.table_name));
+    const RestrictionList list = RestrictionList::parse(action.text, rule.use);
+    const std::vector<std::string> problems = list.problems();
+    if (!problems.empty())
+        co_return server_error(fmt::format("access table {}: {}", rule.table_name, problems.front()));
     ++depth_;
-    Verdict verdict = co_await run(*list);
+    Verdict verdict = co_await run(list);
     --depth_;
     co_return verdict;
 }

@@ -1,6 +1,6 @@
 // smtpd_*_restrictions: lists of names, read at the start into rules, and evaluated
-// one after the other for a client's command.  A name that nobody knows stops the
-// start; what a rule needs to know of the world is in Policy.
+// one after the other for a client's command.  A word that nobody understands makes the
+// mail that reaches it wait; what a rule needs to know of the world is in Policy.
 #pragma once
 
 #include "async/task.h"
@@ -47,6 +47,7 @@ struct Rule {
     ListUse use{};
     std::unique_ptr<LookupTables> tables; // of check_*_access
     std::string table_name;
+    std::string problem; // of a rule that cannot be followed
 };
 
 class RestrictionList
@@ -54,8 +55,10 @@ class RestrictionList
 public:
     RestrictionList() = default;
 
-    // Fault::config: the bare reason.
-    static Result<RestrictionList> parse(std::string_view text, ListUse use);
+    // What is wrong with the list is in problems(); the mail that reaches the rule waits.
+    static RestrictionList parse(std::string_view text, ListUse use);
+
+    std::vector<std::string> problems() const;
 
     const std::vector<Rule>& rules() const { return rules_; }
     bool empty() const { return rules_.empty(); }
@@ -77,6 +80,9 @@ public:
     // The first rule that decides.
     Task<Verdict> run(const RestrictionList& list);
 
+    // The answer while the configuration is wrong; logs the reason.
+    Verdict server_error(std::string_view reason) const;
+
     // Implied at the end of the recipient's lists, and of the sender's where asked for.
     Task<Verdict> recipient_is_listed();
     Task<Verdict> sender_is_listed();
@@ -89,6 +95,7 @@ private:
     Task<Verdict> reject(const Rule& rule);
     Task<Verdict> defer(const Rule& rule);
     Task<Verdict> undecided(const Rule& rule);
+    Task<Verdict> misconfigured(const Rule& rule);
     Task<Verdict> permit_mynetworks(const Rule& rule);
     Task<Verdict> permit_inet_interfaces(const Rule& rule);
     Task<Verdict> permit_auth_destination(const Rule& rule);

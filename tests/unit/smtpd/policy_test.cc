@@ -20,22 +20,57 @@ TEST(SmtpdParams, DeclarationsAgreeWithTheTable)
         EXPECT_THAT(line, testing::AnyOf(HasSubstr("mynetworks:"))) << "depends on the machine";
 }
 
-TEST(Policy, UnknownRestrictionIsNamedWithItsPlace)
+// The reply to a recipient that would be fine otherwise.
+std::string reply_to_recipient(const std::string& settings)
 {
-    EXPECT_EQ(Harness::refusal("smtpd_recipient_restrictions = reject_unauth_destination, permitt\n"),
-              "main.cf, line 9: smtpd_recipient_restrictions: unknown restriction \"permitt\"");
+    std::string reply;
+    Harness harness(settings);
+    harness.talk([&](BlockingClient& client) {
+        client.read_reply();
+        client.say("EHLO x");
+        client.say("MAIL FROM:<a@ext.test>");
+        reply = client.say("RCPT TO:<user@local.test>");
+    });
+    return reply;
 }
 
-TEST(Policy, AServerThatWouldRelayForAllIsRefused)
+constexpr const char* server_error = "451 4.3.5 Server configuration error";
+
+TEST(Policy, UnknownRestrictionMakesTheMailThatReachesItWait)
 {
-    EXPECT_THAT(Harness::refusal("smtpd_relay_restrictions = permit\n"),
-                HasSubstr("specify at least one working instance of"));
+    EXPECT_EQ(reply_to_recipient("smtpd_recipient_restrictions = reject_unauth_destination, permitt\n"),
+              server_error);
 }
 
-TEST(Policy, UnknownTableTypeIsRefused)
+TEST(Policy, UnknownRestrictionThatIsNotReachedHarmsNobody)
 {
-    EXPECT_THAT(Harness::refusal("smtpd_client_restrictions = check_client_access nosuch:x\n"),
-                HasSubstr("unsupported dictionary type: nosuch"));
+    EXPECT_EQ(reply_to_recipient("smtpd_recipient_restrictions = permit_auth_destination, permitt\n"),
+              "250 2.1.5 Ok");
+}
+
+TEST(Policy, ProblemsOfAListAreNamed)
+{
+    const auto list =
+        RestrictionList::parse("permitt, reject_unauth_destination, check_client_access", ListUse::client);
+    EXPECT_THAT(list.problems(), testing::ElementsAre("unknown smtpd restriction: \"permitt\"",
+                                                      "restriction check_client_access needs a table"));
+}
+
+TEST(Policy, AServerThatWouldRelayForAllTakesNoRecipient)
+{
+    EXPECT_EQ(reply_to_recipient("smtpd_relay_restrictions = permit\n"), server_error);
+}
+
+TEST(Policy, ATypoIsNoProtectionAgainstRelaying)
+{
+    EXPECT_EQ(reply_to_recipient("smtpd_relay_restrictions = permit_mynetworks, rejectt\n"), server_error);
+}
+
+TEST(Policy, UnknownTableTypeMakesTheMailThatNeedsItWait)
+{
+    EXPECT_EQ(reply_to_recipient("smtpd_client_restrictions = check_client_access nosuch:x\n"), server_error);
+    EXPECT_EQ(reply_to_recipient("local_recipient_maps = nosuch:x\n"),
+              "451 4.3.0 <user@local.test>: Temporary lookup failure");
 }
 
 TEST(Policy, BadNetworkIsRefused)
