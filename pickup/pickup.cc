@@ -145,6 +145,8 @@ Task<> Pickup::scan_once()
             if (is_draining())
                 co_return;
             busy_.insert(entry.path);
+            if (log::verbosity() > 0)
+                log::trace(fmt::format("taking {}", entry.path));
             scope_.spawn(take, this, std::move(entry), std::move(permit));
         }
     }
@@ -251,6 +253,11 @@ Task<Result<ipc::CleanupResult>> Pickup::copy(Submission& submission, ipc::Clean
 
 Task<> Pickup::settle(const QueueEntry& entry, Fate fate)
 {
+    if (log::verbosity() > 0)
+        log::trace(fmt::format("{}: {}", entry.path,
+                               fate == Fate::keep     ? "stays"
+                               : fate == Fate::remove ? "handed over, removed"
+                                                      : "damaged"));
     if (fate == Fate::keep)
         co_return;
     const auto act = [&] {

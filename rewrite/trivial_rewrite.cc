@@ -116,8 +116,6 @@ ipc::Message TrivialRewrite::answer_now(const ipc::Message& request)
         if (!asked)
             return refuse(asked.error());
         const std::string canonical = resolver_->rewrite(asked->context, asked->address);
-        if (log::verbosity() > 0)
-            log::trace(fmt::format("rewrite <{}> -> <{}>", asked->address, canonical));
         return ipc::encode_rewritten(canonical);
     }
     if (request.kind() == ipc::Kind::resolve) {
@@ -127,9 +125,6 @@ ipc::Message TrivialRewrite::answer_now(const ipc::Message& request)
         const auto route = resolver_->resolve(asked->sender, asked->address);
         if (!route)
             return refuse(route.error());
-        if (log::verbosity() > 0)
-            log::trace(fmt::format("resolve <{}> for <{}> -> {}:{} <{}>", asked->address, asked->sender,
-                                   route->transport, route->nexthop, route->recipient));
         return ipc::encode(*route);
     }
     return refuse(Error{Fault::malformed, "a request that trivial-rewrite does not know"});

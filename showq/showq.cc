@@ -79,7 +79,7 @@ Task<bool> Showq::converse(Session& session, ipc::Message request)
     if (!listed)
         co_return false;
     const ipc::Message end(ipc::Kind::ok);
-    const auto sent = co_await ipc::send(session.stream, end);
+    const auto sent = co_await tell(session, end);
     co_return static_cast<bool>(sent);
 }
 

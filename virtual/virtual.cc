@@ -174,8 +174,9 @@ Task<DeliveryStatus> Virtual::deliver_one(const Delivery& delivery, std::size_t 
     message.data_offset = request.data_offset;
     message.sender = external_form(request.sender);
     message.headers = delivery_headers(message.sender, shown, external_form(recipient.original));
-    log::trace(fmt::format("{}: {} into {} as {}:{}", request.queue_id, shown, target->path.shown,
-                           target->owner.uid, target->owner.gid));
+    if (log::verbosity() > 0)
+        log::trace(fmt::format("{}: {} into {} as {}:{}", request.queue_id, shown, target->path.shown,
+                               target->owner.uid, target->owner.gid));
     const auto written = co_await write_mailbox(*target, message);
     if (written)
         co_return status_of(DeliveryOutcome::sent, "2.0.0", fmt::format("delivered to {}", kind));
