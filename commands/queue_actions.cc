@@ -5,6 +5,7 @@
 #include "spool/marks.h"
 #include "spool/moves.h"
 #include "spool/recipient_log.h"
+#include "spool/rehash.h"
 #include "spool/scan.h"
 
 #include <charconv>
@@ -245,36 +246,6 @@ static Result<std::size_t> mark_wrong_names(const Spool& spool, Queue queue, boo
     }
 }
 
-// Second pass: marks off, and every file to where its id belongs.
-static Result<> put_in_place(const Spool& spool, Queue queue, const QueueActions::Say& say)
-{
-    auto scan = QueueScan::open(spool, queue, {.with_info = false, .foreign_names = true});
-    if (!scan && scan.error().fault == Fault::not_found)
-        return {};
-    if (!scan)
-        return scan.error();
-    for (;;) {
-        TRY(auto entry, scan->next());
-        if (!entry)
-            return {};
-        if (entry->id.empty()) {
-            const std::string_view name = std::string_view(entry->path).substr(entry->path.rfind('/') + 1);
-            if (!name.ends_with(repair_mark))
-                continue;
-            auto id = QueueId::parse(name.substr(0, name.size() - repair_mark.size()));
-            if (!id)
-                continue;
-            entry->id = std::move(*id);
-        }
-        const std::string wanted = spool.path_of(queue, entry->id);
-        if (wanted == entry->path)
-            continue;
-        const auto moved = rename_in_spool(spool, entry->path, wanted);
-        if (!moved && moved.error().fault != Fault::not_found)
-            say(Severity::warning, moved.error().context);
-    }
-}
-
 Result<std::size_t> repair_names(const Spool& spool, QueueSet queues, bool with_long,
                                  const QueueActions::Say& say)
 {
@@ -285,10 +256,12 @@ Result<std::size_t> repair_names(const Spool& spool, QueueSet queues, bool with_
             return marked.error();
         renamed += marked ? *marked : 0;
     }
+    // Second pass: marks off, and every file to where its id belongs.
+    const auto complain = [&](const Error& error) { say(Severity::warning, error.context); };
     for (const Queue log : log_queues)
-        TRY_VOID(put_in_place(spool, log, say));
+        TRY_VOID(rehash_queue(spool, log, complain, repair_mark));
     for (const Queue queue : list_of(queues))
-        TRY_VOID(put_in_place(spool, queue, say));
+        TRY_VOID(rehash_queue(spool, queue, complain, repair_mark));
     return renamed;
 }
 

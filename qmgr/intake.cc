@@ -1,10 +1,11 @@
 #include "intake.h"
 
+#include "log/log.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
 #include "spool/queue_file.h"
 #include "spool/recipient_log.h"
-#include "spool/scan.h"
+#include "spool/rehash.h"
 
 namespace bulkhead
 {
@@ -75,6 +76,23 @@ Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions
     if (claim.unthrottle)
         (void)clear_unthrottle(fd);
     return claim;
+}
+
+bool is_misplaced(const Spool& spool, Queue queue, const QueueEntry& entry)
+{
+    return entry.path != spool.path_of(queue, entry.id);
+}
+
+Result<std::size_t> rehash_spool(const Spool& spool)
+{
+    const auto complain = [](const Error& error) { log::warn(error.context); };
+    std::size_t moved = 0;
+    for (const Queue queue :
+         {Queue::bounce, Queue::defer, Queue::trace, Queue::incoming, Queue::deferred, Queue::hold}) {
+        TRY(const std::size_t here, rehash_queue(spool, queue, complain));
+        moved += here;
+    }
+    return moved;
 }
 
 Result<std::size_t> recover_active(const Spool& spool)

@@ -6,6 +6,7 @@
 #include "spool/moves.h"
 #include "spool/paths.h"
 #include "spool/queue_id.h"
+#include "spool/scan.h"
 
 #include <cstdint>
 #include <string>
@@ -42,6 +43,14 @@ struct ClaimOptions {
 // Takes the lock, moves the file to active/, reads its envelope.  The lock is what
 // keeps a file that is not durable yet, or still being delivered, out of our hands.
 Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions& options);
+
+// What a scan has shown is not where its id belongs: the hash settings have changed, or the
+// spool comes from elsewhere.
+bool is_misplaced(const Spool& spool, Queue queue, const QueueEntry& entry);
+
+// Puts every message that is not active, and every log, where its id belongs; logs what
+// cannot be moved.
+Result<std::size_t> rehash_spool(const Spool& spool);
 
 // After a start: everything in active/ goes back to incoming/, due now.
 Result<std::size_t> recover_active(const Spool& spool);

@@ -265,6 +265,7 @@ Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
     std::size_t seen = 0;
     std::size_t early = 0;
     auto open_scan = QueueScan::open(*self->spool_, queue);
+    bool rehashed = false;
     while (open_scan && !self->is_draining()) {
         QueueScan& files = *open_scan;
         const auto read_slice = [&files] { return files.slice(scan_slice); };
@@ -272,6 +273,13 @@ Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
         if (!slice || slice->empty())
             break;
         seen += slice->size();
+        const auto is_elsewhere = [self, queue](const QueueEntry& entry) {
+            return is_misplaced(*self->spool_, queue, entry);
+        };
+        if (!rehashed && std::ranges::any_of(*slice, is_elsewhere)) {
+            rehashed = true;
+            co_await rehash(self);
+        }
         for (QueueEntry& entry : *slice) {
             const std::int64_t now = WallTime::now().seconds;
             if (!ignore_time && entry.info.is_ready() && entry.info.modified > now + 1) {
@@ -295,6 +303,17 @@ Task<> Qmgr::scan(Qmgr* self, Queue queue, bool ignore_time)
     (queue == Queue::incoming ? self->scanning_incoming_ : self->scanning_deferred_) = false;
     self->start_scans();
     self->after_change();
+}
+
+Task<> Qmgr::rehash(Qmgr* self)
+{
+    const auto move_all = [self] { return rehash_spool(*self->spool_); };
+    const auto moved = co_await offload(move_all);
+    if (moved)
+        log::info(fmt::format("hash_queue_names or hash_queue_depth has changed: {} file{} put in place",
+                              *moved, *moved == 1 ? "" : "s"));
+    else
+        log::warn(moved.error().context);
 }
 
 Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)

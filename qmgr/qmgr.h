@@ -58,6 +58,7 @@ private:
     void request_scans(bool incoming, bool deferred, bool ignore_time);
     void start_scans();
     static Task<> scan(Qmgr* self, Queue queue, bool ignore_time);
+    static Task<> rehash(Qmgr* self);
     Task<> wait_for_room();
     bool has_room() const;
     static Task<> flush(Qmgr* self, ipc::QueueFlush what);

@@ -55,6 +55,27 @@ class Deferred(scenario.Scenario):
         self.assertTrue(sink.wait_for(lambda message: message.id == 'flush-1'))
         a.wait_empty()
 
+    def test_found_after_the_hash_settings_have_changed(self):
+        system, a, sink = self.relaying(hash_queue_depth='2', **self.SLOW)
+        sink.script['rcpt'] = lambda *_: '450 4.2.0 later'
+        queue_id = self.send(a, 'hash-1')
+        a.wait_spool('deferred=1,active=0,incoming=0')
+        self.assertTrue((a.spool / 'deferred' / queue_id[0] / queue_id[1] / queue_id).is_file())
+        system.stop()
+        a.config |= {'hash_queue_depth': '1'}
+        system.start()
+        self.assertEqual(a.command('postqueue', '-f').returncode, 0)
+        self.assert_log(a, 'hash_queue_depth has changed: 2 files put in place')
+        a.wait_log(rf'(?s)put in place.*{queue_id}: to=.*status=deferred')
+        a.wait_spool('deferred=1,active=0,incoming=0')
+        for queue in ('deferred', 'defer'):
+            self.assertTrue((a.spool / queue / queue_id[0] / queue_id).is_file(), f'not put in place in {queue}')
+        self.assertIn('450 4.2.0 later', a.queue()[0]['recipients'][0]['delay_reason'])
+        sink.script.clear()
+        self.assertEqual(a.command('postqueue', '-f').returncode, 0)
+        self.assertTrue(sink.wait_for(lambda message: message.id == 'hash-1'))
+        a.wait_empty()
+
     def test_flush_of_one_message(self):
         _, a, sink = self.relaying(**self.SLOW)
         sink.script['rcpt'] = lambda *_: '450 4.2.0 later'

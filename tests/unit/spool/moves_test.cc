@@ -2,6 +2,7 @@
 
 #include "spool/lock.h"
 #include "spool/marks.h"
+#include "spool/rehash.h"
 #include "spool/scan.h"
 #include "support.h"
 
@@ -54,6 +55,33 @@ TEST_F(Moves, LocateFindsAFileAtAnyDepth)
     EXPECT_EQ((*found)->path, "hold/2/5/25346A76AFF");
     EXPECT_EQ((*found)->queue, Queue::hold);
     EXPECT_FALSE(*locate(spool_, message_queues, id_of("00000B")));
+}
+
+TEST_F(Moves, RehashingPutsFilesWhereTheirIdsBelong)
+{
+    write("deferred/2/5/25346A76AFF", "two levels");
+    write("deferred/25346A76B00", "flat");
+    write("deferred/2/25346A76B01", "right");
+    write("deferred/2/25346A76B02#FIX", "marked");
+    write("deferred/2/note.txt", "foreign");
+    const auto complain = [](const Error& error) { ADD_FAILURE() << error.context; };
+    EXPECT_EQ(*rehash_queue(spool_, Queue::deferred, complain), 2u);
+    EXPECT_TRUE(exists("deferred/2/25346A76AFF"));
+    EXPECT_TRUE(exists("deferred/2/25346A76B00"));
+    EXPECT_TRUE(exists("deferred/2/25346A76B01"));
+    EXPECT_TRUE(exists("deferred/2/note.txt"));
+    EXPECT_EQ(*rehash_queue(spool_, Queue::deferred, complain, "#FIX"), 1u);
+    EXPECT_TRUE(exists("deferred/2/25346A76B02"));
+}
+
+TEST_F(Moves, RehashingReplacesNothing)
+{
+    write("deferred/2/5/25346A76AFF", "stray");
+    write("deferred/2/25346A76AFF", "right");
+    int complaints = 0;
+    EXPECT_EQ(*rehash_queue(spool_, Queue::deferred, [&](const Error&) { ++complaints; }), 0u);
+    EXPECT_EQ(complaints, 1);
+    EXPECT_EQ(bytes_of(path("deferred/2/25346A76AFF")), "right");
 }
 
 TEST_F(Moves, SymbolicLinksAndPipesAreNotOpened)
