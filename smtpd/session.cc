@@ -257,7 +257,8 @@ void SmtpSession::write(Reply reply)
     if (reply.code == 421 || reply.code == 521)
         closing_ = true;
     if (log::verbosity() > 0)
-        log::trace(fmt::format("> {}: {}", label(), reply.summary()));
+        for (const std::string_view line : split(reply.wire(), "\r\n"))
+            log::trace(fmt::format("> {}: {}", label(), line));
     reply.append_wire(stream_.output());
 }
 
