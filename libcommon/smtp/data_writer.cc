@@ -9,19 +9,21 @@ namespace bulkhead
 namespace
 {
 
+bool has(std::string_view text, char c)
+{
+    return !text.empty() && std::memchr(text.data(), c, text.size()) != nullptr;
+}
+
 bool is_unsafe(char c)
 {
-    return c == '\r' || c == '\n' || c == '\0';
+    return c == '\r' || c == '\n';
 }
 
 void append_clean(std::string& out, std::string_view text)
 {
     const auto from = static_cast<std::ptrdiff_t>(out.size());
     out.append(text);
-    const auto has = [&](char c) {
-        return !text.empty() && std::memchr(text.data(), c, text.size()) != nullptr;
-    };
-    if (has('\r') || has('\n') || has('\0'))
+    if (has(text, '\r') || has(text, '\n'))
         std::replace_if(out.begin() + from, out.end(), is_unsafe, ' ');
 }
 
@@ -35,6 +37,13 @@ DataWriter::DataWriter(std::size_t line_limit)
 
 void DataWriter::line(std::string& out, std::string_view text, bool complete)
 {
+    // Before dots are looked at: the next host may leave it out too and find one there.
+    std::string without_nul;
+    if (has(text, '\0')) {
+        without_nul = text;
+        std::erase(without_nul, '\0');
+        text = without_nul;
+    }
     if (!inside_line_ && text.starts_with('.'))
         out.push_back('.');
     inside_line_ = inside_line_ || !text.empty();

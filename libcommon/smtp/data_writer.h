@@ -1,6 +1,6 @@
 // The sending side of DATA (RFC 5321, 4.5.2): lines with CR LF, leading dots
 // doubled, too long lines broken.  Text cannot end the message or a line early:
-// CR, LF and NUL inside a line are written as blanks.
+// CR and LF inside a line are written as blanks, NUL is left out.
 #pragma once
 
 #include <cstddef>

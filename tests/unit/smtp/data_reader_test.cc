@@ -287,7 +287,19 @@ TEST(DataWriter, TellsThatItBrokeALine)
 
 TEST(DataWriter, NothingInsideALineEndsIt)
 {
-    EXPECT_EQ(written({"a\r\n.\r\nMAIL\rb\n.\nc\0"s}), "a  .  MAIL b . c \r\n.\r\n");
+    EXPECT_EQ(written({"a\r\n.\r\nMAIL\rb\n.\nc\0"s}), "a  .  MAIL b . c\r\n.\r\n");
+}
+
+TEST(DataWriter, LeavesOutNulAndHidesNoDotBehindIt)
+{
+    EXPECT_EQ(written({"nul \0 here"s}), "nul  here\r\n.\r\n");
+    EXPECT_EQ(written({"\0.\0"s, "\0"s}), "..\r\n\r\n.\r\n");
+    DataWriter writer;
+    std::string out;
+    writer.line(out, "\0"s, false);
+    writer.line(out, ".");
+    writer.finish(out);
+    EXPECT_EQ(out, "..\r\n.\r\n");
 }
 
 TEST(DataWriter, JoinsParts)
