@@ -208,6 +208,9 @@ void put_original(Lines& out, const DeliveryNotice& notice, const OriginalLines&
         out.emplace_back("Content-Transfer-Encoding: 8bit");
     out.emplace_back();
 
+    // The envelope's sender, which the message itself does not tell.
+    out.push_back("Return-Path: <" + shown_address(notice.sender, notice.original_is_8bit) + '>');
+
     // The size was told by others: the limit holds for what really comes, too.
     const std::uint64_t limit = notice.size_limit != 0 ? notice.size_limit : headers_limit;
     std::uint64_t bytes = 0;
@@ -225,8 +228,6 @@ void put_original(Lines& out, const DeliveryNotice& notice, const OriginalLines&
 std::string_view notice_subject(const DeliveryNotice& notice)
 {
     const Words words = words_for(notice.kind);
-    if (notice.for_postmaster && notice.double_bounce)
-        return "Postmaster Notice: Undeliverable Bounce";
     return notice.for_postmaster ? words.postmaster_subject : words.subject;
 }
 

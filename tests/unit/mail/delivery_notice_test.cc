@@ -118,6 +118,18 @@ TEST(DeliveryNotice, ReturnsTheWholeMessage)
     EXPECT_EQ(Strings(start, start + static_cast<std::ptrdiff_t>(original.size())), original);
 }
 
+TEST(DeliveryNotice, WhatIsReturnedBeginsWithItsSender)
+{
+    auto notice = sample();
+    const auto line_before_subject = [&notice] {
+        const auto out = compose_notice(notice, lines_of(original));
+        return *std::prev(std::ranges::find(out, "Subject: hello"));
+    };
+    EXPECT_EQ(line_before_subject(), "Return-Path: <\"a b\"@example.test>");
+    notice.sender.clear();
+    EXPECT_EQ(line_before_subject(), "Return-Path: <>");
+}
+
 TEST(DeliveryNotice, ReturnsHeadersOnlyWhenAskedOrTooLarge)
 {
     auto asked = sample();
@@ -161,7 +173,7 @@ TEST(DeliveryNotice, SubjectsNameTheKind)
     notice.for_postmaster = true;
     EXPECT_EQ(notice_subject(notice), "Postmaster Copy: Undelivered Mail");
     notice.double_bounce = true;
-    EXPECT_EQ(notice_subject(notice), "Postmaster Notice: Undeliverable Bounce");
+    EXPECT_EQ(notice_subject(notice), "Postmaster Copy: Undelivered Mail");
 }
 
 // Peer bytes reach a notice through the reason and the remote reply.
