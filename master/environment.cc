@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -70,6 +71,10 @@ Result<> make_data_folder(const EnvironmentPlan& plan)
     struct stat st{};
     if (!folder || ::fstat(folder.get(), &st) != 0)
         return system_error("open " + plan.data_directory);
+    // A folder that was made by hand a moment ago; one with somebody's files is a mistake.
+    std::error_code unreadable;
+    if (st.st_uid == 0 && !std::filesystem::is_empty(plan.data_directory, unreadable))
+        return Error{Fault::io, plan.data_directory + " is owned by root, not by mail_owner"};
     if (st.st_uid == 0 && ::fchown(folder.get(), plan.owner, plan.owner_group) != 0)
         return system_error("change the owner of " + plan.data_directory);
     if (st.st_uid != 0 && st.st_uid != plan.owner)

@@ -4,6 +4,7 @@
 Environment a is in order in every test; b holds the mistake.
 """
 import os
+import pwd
 import socket
 
 import client
@@ -108,9 +109,18 @@ class BadInput(scenario.Scenario):
         self.start_with_only_a(self.b.folder / 'main.cf')
 
     def test_data_folder_of_somebody_else(self):
+        os.chown(self.b.data, pwd.getpwnam(self.a.user).pw_uid, 0)
+        self.start_with_only_a(self.b.data, 'mail_owner')
+
+    def test_data_folder_of_root_with_files(self):
         os.chown(self.b.data, 0, 0)
-        self.b.data.chmod(0o700)
-        self.start_with_only_a(self.b.data)
+        (self.b.data / 'file').touch()
+        self.start_with_only_a(self.b.data, 'mail_owner')
+
+    def test_new_data_folder_of_root_is_handed_over(self):
+        os.chown(self.b.data, 0, 0)
+        self.stack.start('a', 'b')
+        self.assertEqual(self.b.data.stat().st_uid, pwd.getpwnam(self.b.user).pw_uid)
 
     def test_spool_that_everybody_may_write(self):
         self.b.spool.chmod(0o777)
