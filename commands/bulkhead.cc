@@ -128,14 +128,24 @@ int run_and_wait(const std::vector<std::string>& words)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
 }
 
+// The same, for the log only: when a start fails, the person reads the reason and nothing else.
+void announce_start(const MailSystem& system, bool foreground)
+{
+    if (const auto opened = open_maillog(system.log, "postfix-script", foreground, false); !opened)
+        log::warn(opened.error().context);
+    announce(fmt::format("starting {}", system.product));
+}
+
 int start(const Request& request, const MailSystem& system)
 {
     if (running_master(system.queue_directory))
         return fail(fmt::format("{} is already running", system.product));
-    announce(fmt::format("starting {}", system.product));
+    announce_start(system, false);
     const int status = run_and_wait(master_command(request, "-w"));
     if (status != 0)
         (void)fail("mail system startup failed");
+    else
+        fmt::print(stderr, "{}/postfix-script: starting {}\n", system.log.syslog_name, system.product);
     return status;
 }
 
@@ -143,7 +153,7 @@ int start_in_foreground(const Request& request, const MailSystem& system)
 {
     if (running_master(system.queue_directory))
         return fail(fmt::format("{} is already running", system.product));
-    announce(fmt::format("starting {}", system.product));
+    announce_start(system, true);
     execute(master_command(request, "-d"));
 }
 
