@@ -2,6 +2,7 @@
 // setgid_group, which may reach the sockets of public/; checks itself who may ask what.
 #include "base/text.h"
 #include "command.h"
+#include "config/values.h"
 #include "frame_client.h"
 #include "ipc/qmgr.h"
 #include "ipc/showq.h"
@@ -17,6 +18,7 @@
 #include <pwd.h>
 #include <sysexits.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -37,7 +39,8 @@ constexpr std::string_view help_text = R"(postqueue: lists the mail queue, asks 
   postqueue [-c DIR] [-v] -j        list the queue, one JSON object per line
   postqueue [-c DIR] [-v] -f        try to deliver everything now
   postqueue [-c DIR] [-v] -i ID     try to deliver this one message now
-  postqueue [-c DIR] [-v] -s SITE   try to deliver the mail for this domain now
+  postqueue [-c DIR] [-v] -s SITE   try to deliver the mail for this domain now; it must be
+                                    one of fast_flush_domains
 
 Who may list and flush: authorized_mailq_users, authorized_flush_users; root and the
 mail owner always may.  Root can list the queue of a mail system that is down.
@@ -233,7 +236,25 @@ Result<> ask_queue_manager(const ipc::QueueFlush& request)
 
 bool is_site(std::string_view site)
 {
-    return is_valid_domain(site, true) || is_domain_literal(site);
+    return is_valid_domain(site, true) || literal_address(site);
+}
+
+// "" when mail for this site may be flushed by itself, else the reason.
+std::string ineligible(const Config& config, std::string_view site)
+{
+    const std::vector<std::string> parents = parse_list(config.get("parent_domain_matches_subdomains"));
+    ListOptions options;
+    options.kind = ListKind::domains;
+    options.parent_matches_subdomains = std::ranges::find(parents, "fast_flush_domains") != parents.end();
+    options.parameter = "fast_flush_domains";
+    const auto list = MatchList::open(config.get("fast_flush_domains"), options);
+    if (!list)
+        return list.error().context;
+    const ListMatch match = list->match(lower(site));
+    if (match.is_broken())
+        return match.reason;
+    return match ? std::string()
+                 : fmt::format("Flush service is not configured for destination \"{}\"", site);
 }
 
 int flush(const Command& command, const Config& config, const Request& request)
@@ -245,7 +266,11 @@ int flush(const Command& command, const Config& config, const Request& request)
                             fmt::format("Cannot flush queue ID - invalid name: \"{}\"", request.operand));
     if (request.mode == Mode::flush_site && !is_site(request.operand))
         return command.fail(
-            EX_USAGE, fmt::format("Cannot flush mail queue - invalid destination: \"{}\"", request.operand));
+            EX_UNAVAILABLE,
+            fmt::format("Cannot flush mail queue - invalid destination: \"{}\"", request.operand));
+    if (request.mode == Mode::flush_site)
+        if (const std::string reason = ineligible(config, request.operand); !reason.empty())
+            return command.fail(EX_UNAVAILABLE, reason);
     Result<> done;
     if (request.mode == Mode::flush_all)
         done = notify("public/qmgr", "FADI");

@@ -156,6 +156,20 @@ class Commands(scenario.Scenario):
         for command, arguments in (('postsuper', ('-Z',)), ('postcat', ('-q', 'NOSUCH1')), ('bulkhead', ('frobnicate',))):
             self.assertNotEqual(a.command(command, *arguments).returncode, 0, (command, arguments))
 
+    def test_flush_of_a_site(self):
+        _, a, sink = self.holding(fast_flush_domains='dest.example')
+        self.deferred(a, 1)
+        sink.script.clear()
+        answer = a.command('postqueue', '-s', 'other.example')
+        self.assertEqual(answer.returncode, 69)
+        self.assertIn('Flush service is not configured for destination "other.example"', answer.stderr)
+        for wrong in ('bad domain', '[dest.example]', 'dest.example:25', ''):
+            answer = a.command('postqueue', '-s', wrong)
+            self.assertEqual(answer.returncode, 69, wrong)
+            self.assertIn('invalid destination', answer.stderr)
+        self.assertEqual(a.command('postqueue', '-s', 'DEST.example').returncode, 0)
+        a.wait_empty()
+
     # postsuper
 
     def test_hold_and_release(self):
