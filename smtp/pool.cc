@@ -36,7 +36,7 @@ std::unique_ptr<SmtpSession> SessionPool::take_for_peer(const Peer& peer)
 
 bool SessionPool::may_serve_again(const SmtpSession& session) const
 {
-    if (!session.is_reusable())
+    if (!session.may_take_another())
         return false;
     if (params_.reuse_count() > 0 && session.uses() >= params_.reuse_count())
         return false;

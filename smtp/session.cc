@@ -113,6 +113,13 @@ struct SmtpSession::Transaction {
         return true;
     }
 
+    // A server that cannot even forget is not where we believe it to be.
+    bool was_reset(const PeerReply& reply)
+    {
+        over = stale = !is_yes(reply);
+        return !over;
+    }
+
     void take_mail(const PeerReply& reply)
     {
         if (closed_by(reply, "MAIL FROM"))
@@ -317,6 +324,8 @@ Task<> SmtpSession::send_envelope(Transaction& transaction, MessageText& text)
             transaction.broke(reply.error(), sending_reset);
             co_return;
         }
+        if (!transaction.was_reset(*reply))
+            co_return;
     }
     const auto mail_reply = co_await read_reply(params_.mail_timeout());
     if (!mail_reply) {
@@ -351,6 +360,8 @@ Task<> SmtpSession::send_envelope_in_steps(Transaction& transaction)
             transaction.broke(reply.error(), sending_reset);
             co_return;
         }
+        if (!transaction.was_reset(*reply))
+            co_return;
     }
     std::string mail = mail_command(*envelope.request);
     const auto mail_reply = co_await ask(std::move(mail), params_.mail_timeout());
@@ -436,6 +447,7 @@ Task<> SmtpSession::send_text(Transaction& transaction, MessageText& text)
     }
     needs_reset_ = false;
     transaction.over = reply->code == service_closing;
+    refused_text_ = !is_yes(*reply);
     if (is_yes(*reply)) {
         DeliveryStatus status = accepted(peer_, *reply);
         status.success_notice_passed_on = capabilities_.dsn;

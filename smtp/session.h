@@ -46,6 +46,9 @@ public:
 
     // In step and between two transactions: may be kept.
     bool is_reusable() const { return in_step_ && !stream_.peer_closed(); }
+    // A refusal of the text may have come before its end, and the rest of the text been
+    // taken for commands: what follows it may be the answers to those.
+    bool may_take_another() const { return is_reusable() && !refused_text_; }
     // The peer has closed, as far as is known without asking.
     bool is_dead() const { return stream_.peer_closed(); }
 
@@ -80,6 +83,7 @@ private:
     SteadyTime opened_;
     int uses_ = 0;
     bool in_step_ = false;
+    bool refused_text_ = false;
     bool needs_reset_ = false; // a transaction was begun and not ended
 };
 

@@ -110,6 +110,7 @@ protected:
             test->result_ = co_await test->session_->transact(envelope, text);
         }
         test->reusable_ = test->session_->is_reusable();
+        test->may_take_another_ = test->session_->may_take_another();
         co_await test->session_->quit();
         test->session_.reset();
     }
@@ -148,6 +149,7 @@ protected:
     std::optional<DeliveryStatus> refusal_;
     TransactionResult result_;
     bool reusable_ = false;
+    bool may_take_another_ = false;
     std::vector<std::string> heard_;
 };
 
@@ -367,6 +369,27 @@ TEST_F(SessionTest, AnOpenTransactionIsResetBeforeTheNext)
          {text_end, "250 two\r\n"}});
     EXPECT_EQ(status().outcome, DeliveryOutcome::sent);
     EXPECT_TRUE(has_heard("RSET"));
+}
+
+// The server took the text behind its early refusal for commands: "502" would have been
+// the answer to the next MAIL, and the next message would have bounced.
+TEST_F(SessionTest, AConnectionWhoseTextWasRefusedTakesNoOther)
+{
+    run({greeting, pipelining, {"DATA", "250 ok\r\n250 ok\r\n354 go\r\n"}, {text_end, "451 later\r\n"}});
+    EXPECT_EQ(status().outcome, DeliveryOutcome::deferred);
+    EXPECT_FALSE(may_take_another_);
+    EXPECT_TRUE(has_heard("QUIT"));
+}
+
+TEST_F(SessionTest, AResetThatIsRefusedSaysNothingAboutTheMessage)
+{
+    transactions_ = 2;
+    run({greeting,
+         pipelining,
+         {"DATA", "250 ok\r\n550 no\r\n554 no\r\n"},
+         {"DATA", "502 what\r\n502 what\r\n502 what\r\n502 what\r\n"}});
+    EXPECT_TRUE(result_.stale);
+    EXPECT_FALSE(reusable_);
 }
 
 struct StaleRow {
