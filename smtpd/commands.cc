@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <utility>
 
 #include <fmt/format.h>
@@ -40,6 +41,14 @@ constexpr std::array<Keyword, 7> keywords = {{
     {"DSN", Offer::dsn},
     {"SMTPUTF8", Offer::utf8},
 }};
+
+// What the client is told of a message that cannot be stored now.
+Reply not_stored(const Error& error)
+{
+    if (error.number == ENOSPC)
+        return Reply(452, "4.3.1", "Insufficient system storage");
+    return Reply(451, "4.3.0", "Error: queue file write error");
+}
 
 } // namespace
 
@@ -235,9 +244,11 @@ Task<Reply> SmtpSession::rcpt(std::string_view arguments)
     if (verdict.refused())
         co_return refuse(about, verdict.reply());
 
-    const bool open = co_await open_message();
-    if (!open)
-        co_return Reply(451, "4.3.0", "Error: queue file write error");
+    const auto opened = co_await open_message();
+    if (!opened) {
+        log::warn(opened.error().context);
+        co_return not_stored(opened.error());
+    }
     Transaction& transaction = *transaction_;
     append_recipient(transaction.sink->records(), *command, transaction.sink->wants_client_attributes());
     transaction.recipient = ++transaction.recipients == 1 ? command->recipient.address : std::string();
@@ -252,19 +263,20 @@ Task<Reply> SmtpSession::rcpt(std::string_view arguments)
 }
 
 // The first good recipient opens the message; sessions that never get so far leave
-// no trace in the spool.  False: it cannot be had now.
-Task<bool> SmtpSession::open_message()
+// no trace in the spool.
+Task<Result<>> SmtpSession::open_message()
 {
     Transaction& transaction = *transaction_;
-    if (transaction.sink || transaction.broken)
-        co_return !transaction.broken;
+    if (transaction.broken)
+        co_return Error(Fault::broken, "the message has broken off");
+    if (transaction.sink)
+        co_return Result<>();
     const bool local = service_.standalone || service_.policy.is_local_client(peer_);
     if (service_.standalone) {
         auto opened = co_await PostdropSink::open(service_.params.command_directory());
-        if (opened)
-            transaction.sink = *std::move(opened);
-        else
-            log::warn(opened.error().context);
+        if (!opened)
+            co_return opened.error();
+        transaction.sink = *std::move(opened);
     } else {
         unsigned flags = service_.cleanup_flags;
         if (local)
@@ -272,20 +284,17 @@ Task<bool> SmtpSession::open_message()
         if (transaction.mail.smtputf8)
             flags |= ipc::cleanup_flag::smtputf8;
         auto opened = co_await ipc::CleanupStream::open(service_.cleanup, flags);
-        if (opened)
-            transaction.sink = std::make_unique<CleanupSink>(*std::move(opened));
-        else
-            log::warn(opened.error().context);
+        if (!opened)
+            co_return opened.error();
+        transaction.sink = std::make_unique<CleanupSink>(*std::move(opened));
     }
-    if (!transaction.sink)
-        co_return false;
     transaction.queue_id = transaction.sink->queue_id();
     const bool with_client = transaction.sink->wants_client_attributes();
     if (with_client)
         log::info(fmt::format("{}: client={}", transaction.queue_id, label()));
     const ClientFacts client(peer_, helo_, protocol(), local);
     append_envelope(transaction.sink->records(), transaction, client, with_client);
-    co_return true;
+    co_return Result<>();
 }
 
 // DATA (RFC 5321, 4.1.1.4).

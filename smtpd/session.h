@@ -115,7 +115,7 @@ private:
     std::vector<std::string> offers() const;
     bool is_offered(Offer offer) const { return (discarded_ & static_cast<unsigned>(offer)) == 0; }
     CommandOptions command_options() const;
-    Task<bool> open_message();
+    Task<Result<>> open_message();
     Task<Verdict> check(Step step, const AccessSubject& subject);
     AccessSubject subject(std::string_view stage) const;
     Reply refuse(const AccessSubject& subject, Reply reply);
