@@ -4,6 +4,7 @@
 #include "qmgr.h"
 
 #include "async/offload.h"
+#include "async/wait.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "spool/marks.h"
@@ -21,6 +22,7 @@ namespace
 {
 constexpr int uncertain_limit = 3;
 constexpr std::size_t refill_batch = 5000;
+constexpr Milliseconds defer_pause{5000}; // until a file that could not be moved is tried again
 } // namespace
 
 bool Qmgr::has_expired(const ActiveMessage& message) const
@@ -150,8 +152,11 @@ Task<> Qmgr::retry_at_once(ActiveMessage& message)
         return move_queue_file(*spool_, Queue::active, Queue::incoming, message.id);
     };
     const auto moved = co_await offload(move);
-    if (!moved)
+    if (!moved) {
         log::warn(fmt::format("{}: {}", message.id.text(), moved.error().context));
+        co_await defer_message(message);
+        co_return;
+    }
     forget(message);
     request_scans(true, false, false);
 }
@@ -181,9 +186,15 @@ Task<> Qmgr::defer_message(ActiveMessage& message)
     const auto defer = [this, &message, next] {
         return defer_queue_file(*spool_, Queue::active, message.id, next);
     };
-    const auto deferred = co_await offload(defer);
-    if (!deferred)
-        log::error(fmt::format("{}: cannot defer: {}", message.id.text(), deferred.error().context));
+    auto place = co_await offload(defer);
+    // Nobody else looks into active/: what cannot leave it stays ours until it can.
+    while (!place && place.error().fault != Fault::not_found && !is_draining()) {
+        log::error(fmt::format("{}: cannot defer: {}", message.id.text(), place.error().context));
+        co_await sleep_for(defer_pause);
+        place = co_await offload(defer);
+    }
+    if (place && *place == Queue::incoming)
+        request_scans(true, false, false); // it will see when this one is due
     uncertain_retries_.erase(message.id.text());
     if (next_due_ == 0 || next < next_due_)
         next_due_ = next;

@@ -67,8 +67,10 @@ Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions
     auto envelope = read_envelope(fd, {.max_recipients = options.max_recipients});
     if (!envelope && envelope.error().fault == Fault::malformed)
         return move_to_corrupt(spool, Queue::active, id, envelope.error().context);
-    if (!envelope)
+    if (!envelope) { // nobody looks into active/ again: back to where scans find it
+        (void)move_queue_file(spool, Queue::active, options.from, id);
         return not_claimed(ClaimState::failed, envelope.error().context);
+    }
     claim.envelope = std::move(*envelope);
     claim.state = ClaimState::claimed;
     claim.force_expire = file->info.is_expire_forced();

@@ -26,11 +26,16 @@ Result<> set_queue_file_time(const Spool& spool, const std::string& path, std::i
     return {};
 }
 
-Result<> defer_queue_file(const Spool& spool, Queue from, const QueueId& id, std::int64_t next_attempt)
+Result<Queue> defer_queue_file(const Spool& spool, Queue from, const QueueId& id, std::int64_t next_attempt)
 {
     const std::string path = spool.path_of(from, id);
     TRY_VOID(set_queue_file_time(spool, path, next_attempt));
-    return move_queue_file(spool, path, Queue::deferred, id);
+    const auto deferred = move_queue_file(spool, path, Queue::deferred, id);
+    if (deferred)
+        return Queue::deferred;
+    if (deferred.error().fault != Fault::io || !move_queue_file(spool, path, Queue::incoming, id))
+        return deferred.error();
+    return Queue::incoming;
 }
 
 Result<> remove_queue_file(const Spool& spool, Queue queue, const QueueId& id)

@@ -24,8 +24,10 @@ Result<> move_queue_file(const Spool& spool, const std::string& from_path, Queue
 Result<> set_queue_file_time(const Spool& spool, const std::string& path, std::int64_t seconds);
 
 // The time of the next attempt, then the move to deferred, in this order: a
-// file in deferred never shows an attempt time that is not meant.
-Result<> defer_queue_file(const Spool& spool, Queue from, const QueueId& id, std::int64_t next_attempt);
+// file in deferred never shows an attempt time that is not meant.  Where there is no
+// room for one of deferred's folders the file goes to incoming, which has none.  Says
+// where it is now.
+Result<Queue> defer_queue_file(const Spool& spool, Queue from, const QueueId& id, std::int64_t next_attempt);
 
 // Fault::not_found if it is gone already.
 Result<> remove_queue_file(const Spool& spool, Queue queue, const QueueId& id);
