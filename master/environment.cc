@@ -88,8 +88,13 @@ Result<> make_data_folder(const EnvironmentPlan& plan)
 } // namespace
 
 Environment::Environment(EnvironmentPlan plan, bool primary, ProcessTable& processes)
-    : host_{.plan = std::move(plan), .label = {}, .processes = processes}
+    : host_{.plan = std::move(plan), .label = {}, .processes = processes, .mail_may_wait = {}}
 {
+    host_.mail_may_wait = [this] {
+        for (const auto& service : services_)
+            if (service->plan().kind == ServicePlan::Kind::qmgr)
+                service->look_for_mail();
+    };
     if (!primary)
         host_.label = host_.plan.name + ": ";
 }

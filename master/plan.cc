@@ -93,6 +93,8 @@ ServicePlan::Kind kind_of(std::string_view program)
         return ServicePlan::Kind::qmgr;
     if (program == "pickup")
         return ServicePlan::Kind::pickup;
+    if (program == "cleanup")
+        return ServicePlan::Kind::cleanup;
     return program == "postlogd" ? ServicePlan::Kind::postlogd : ServicePlan::Kind::other;
 }
 

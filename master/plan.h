@@ -20,7 +20,7 @@ namespace bulkhead
 
 struct ServicePlan {
     // Programs whose life the master knows something about.
-    enum class Kind : unsigned char { other, pickup, qmgr, postlogd };
+    enum class Kind : unsigned char { other, pickup, cleanup, qmgr, postlogd };
 
     std::string identity; // "smtp/inet"
     std::string name;

@@ -251,6 +251,20 @@ void Service::worker_ended(pid_t pid, int status)
     if (was_told || status != 0)
         start_if_mail_waits();
     update_watch();
+    // What it had acknowledged and not yet announced lies in incoming/.
+    if (plan_.kind == ServicePlan::Kind::cleanup && status != 0)
+        host_.mail_may_wait();
+}
+
+void Service::look_for_mail()
+{
+    if (closed_ || wake_worker())
+        return;
+    if (may_start())
+        start_if_mail_waits();
+    else
+        wake_at_ = std::time(nullptr); // when the one that leaves has gone, or the pause is over
+    update_watch();
 }
 
 // nullopt: it ended as it should.
@@ -318,6 +332,15 @@ void Service::arm_wakeup()
     wakeup_->start(plan_.wakeup);
 }
 
+bool Service::wake_worker()
+{
+    const auto active = std::ranges::find_if(workers_, &Worker::is_active);
+    if (active == workers_.end())
+        return false;
+    order(*active, ipc::MasterOrder::wake);
+    return true;
+}
+
 // The wakeup column.  A sleeping program is started only if it may have something to do: qmgr
 // has said itself when, pickup's folder tells.
 void Service::wake_up()
@@ -325,12 +348,8 @@ void Service::wake_up()
     if (closed_)
         return;
     wakeup_->start(plan_.wakeup);
-    for (Worker& worker : workers_) {
-        if (!worker.is_active())
-            continue;
-        order(worker, ipc::MasterOrder::wake);
+    if (wake_worker())
         return;
-    }
     if (plan_.kind == ServicePlan::Kind::pickup)
         start_if_mail_waits();
     else if (plan_.kind != ServicePlan::Kind::qmgr && may_start() && (used_ || !plan_.wakeup_only_if_used))

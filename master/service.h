@@ -9,6 +9,7 @@
 #include "plan.h"
 #include "throttle.h"
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -29,6 +30,7 @@ struct ServiceHost {
     EnvironmentPlan plan; // the running generation, without its services
     std::string label;    // in front of log lines: empty for the primary, else "NAME: "
     ProcessTable& processes;
+    std::function<void()> mail_may_wait; // the queue manager may not have heard of all mail
 };
 
 class Service
@@ -48,6 +50,9 @@ public:
     void drain_workers(); // the same, but new ones are started when needed
     void stop();          // workers break off
     void kill();          // SIGKILL, now
+
+    // Has the worker look at the spool, or starts one if there is work in it.
+    void look_for_mail();
 
     // A child of this service has ended.
     void worker_ended(pid_t pid, int status);
@@ -86,6 +91,7 @@ private:
     void start(bool with_wake_order);
     void start_if_mail_waits();
     void take_reports(Worker& worker);
+    bool wake_worker();
     void wake_up();
     void wake_at_due();
     void arm_wake_at();

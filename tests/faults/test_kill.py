@@ -101,6 +101,20 @@ class Kill(scenario.Scenario):
         load.join()
         self.judge([load])
 
+    def test_mail_that_was_never_announced(self):
+        # Cleanup has died between its answer and its word to the queue manager.
+        self.received.script['rcpt'] = lambda *_: '450 4.2.0 hold it'
+        client.Load(self.a.port, clients=1, total=1).start().join()
+        self.a.wait_spool('deferred=1,active=0')
+        self.a.command('postsuper', '-h', 'ALL')
+        held, = self.a.queue_files('hold')
+        self.received.script.clear()
+        self.wait(lambda: not self.a.workers('qmgr'), 15, 'the queue manager stays without work')
+        os.utime(held)
+        held.rename(self.a.spool / 'incoming' / held.name)
+        processes.kill(self.a.workers('cleanup'))
+        self.assertTrue(self.received.wait(1, 5), 'nobody looked into incoming')
+
     def test_the_log_writer(self):
         # No worker and not the master may wait for a logger.
         load = client.Load(self.a.port, clients=4, seconds=5, prefix='log').start()
