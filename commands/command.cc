@@ -101,23 +101,6 @@ bool answers(const std::string& path)
     return fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
-std::string_view severity_prefix(Severity severity)
-{
-    switch (severity) {
-    case Severity::info:
-        return "";
-    case Severity::warning:
-        return "warning: ";
-    case Severity::error:
-        return "error: ";
-    case Severity::fatal:
-        return "fatal: ";
-    case Severity::panic:
-        return "panic: ";
-    }
-    return "";
-}
-
 } // namespace
 
 Command::Command(std::string_view name) : name_(name)
@@ -175,7 +158,7 @@ void Command::open_log(const Config& config, std::string_view tag)
 
 void Command::say(Severity severity, std::string_view text) const
 {
-    fmt::print(stderr, "{}: {}{}\n", name_, severity_prefix(severity), printable(text, true));
+    fmt::print(stderr, "{}: {}{}\n", name_, log::severity_prefix(severity), printable(text, true));
     if (log_is_open_)
         log::write(severity, text);
 }

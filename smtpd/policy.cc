@@ -1,6 +1,5 @@
 #include "policy.h"
 
-#include "own_addresses.h"
 
 #include "base/text.h"
 #include "config/config.h"
@@ -79,7 +78,12 @@ Result<> Policy::open_lists(const Config& config)
     if (!exclusions)
         return at_parameter(config, "smtpd_forbid_bare_newline_exclusions", exclusions.error());
     bare_newline_exclusions_ = *std::move(exclusions);
-    own_addresses_ = own_addresses(params_.inet_interfaces());
+    LocalDomains::Settings interfaces;
+    interfaces.inet_interfaces = params_.inet_interfaces();
+    auto own = LocalDomains::open(interfaces);
+    if (!own)
+        return at_parameter(config, "inet_interfaces", own.error());
+    own_addresses_ = *std::move(own);
 
     for (const std::string& word : parse_list(params_.header_rewrite_clients())) {
         local_by_interface_ |= word == "permit_inet_interfaces";
@@ -188,7 +192,7 @@ Task<Verdict> Policy::check_recipient(AccessCheck& check, const AccessSubject& s
 
 bool Policy::is_own_address(std::string_view address) const
 {
-    return contains(own_addresses_, address);
+    return static_cast<bool>(own_addresses_.contains(fmt::format("[{}]", address)));
 }
 
 bool Policy::is_local_client(const Peer& client) const

@@ -7,6 +7,7 @@
 #include "restrictions.h"
 
 #include "table/domain_list.h"
+#include "table/local_domains.h"
 
 #include <memory>
 #include <string>
@@ -68,7 +69,7 @@ private:
     ipc::RewriteClient& rewriter_;
     MatchList mynetworks_;
     MatchList bare_newline_exclusions_;
-    std::vector<std::string> own_addresses_;
+    LocalDomains own_addresses_; // of inet_interfaces
     AddressKeyOptions key_options_;
     bool local_by_interface_ = false; // local_header_rewrite_clients
     bool local_by_network_ = false;

@@ -53,23 +53,6 @@ Logger& logger()
     return instance;
 }
 
-const char* prefix_of(Severity severity)
-{
-    switch (severity) {
-    case Severity::info:
-        return "";
-    case Severity::warning:
-        return "warning: ";
-    case Severity::error:
-        return "error: ";
-    case Severity::fatal:
-        return "fatal: ";
-    case Severity::panic:
-        return "panic: ";
-    }
-    return "";
-}
-
 int syslog_level(Severity severity)
 {
     switch (severity) {
@@ -161,6 +144,23 @@ void panic_to_log(std::string_view text)
 
 } // namespace
 
+std::string_view severity_prefix(Severity severity)
+{
+    switch (severity) {
+    case Severity::info:
+        return "";
+    case Severity::warning:
+        return "warning: ";
+    case Severity::error:
+        return "error: ";
+    case Severity::fatal:
+        return "fatal: ";
+    case Severity::panic:
+        return "panic: ";
+    }
+    return "";
+}
+
 void open(const Target& target, std::string tag, std::string host)
 {
     Logger& self = logger();
@@ -201,7 +201,7 @@ void write(Severity severity, std::string_view text)
 {
     Logger& self = logger();
     const std::string clean = printable(text.substr(0, max_text), true);
-    const char* const prefix = prefix_of(severity);
+    const std::string_view prefix = severity_prefix(severity);
     const auto kind = self.target.kind;
     if (kind == Target::Kind::standard_error || self.target.also_standard_error) {
         const auto slash = self.tag.rfind('/');

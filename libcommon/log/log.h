@@ -18,6 +18,9 @@ enum class Severity { info, warning, error, fatal, panic };
 namespace log
 {
 
+// "warning: " and so on; nothing for info.
+std::string_view severity_prefix(Severity severity);
+
 // Where lines go.  Paths are as this process sees them now; sockets and files
 // are opened by open() and stay valid after chroot.
 struct Target {
