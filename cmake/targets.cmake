@@ -16,6 +16,13 @@ function(bh_library name)
   endif()
 endfunction()
 
+# For each installed program.
+function(bh_sanitizer_defaults target)
+  if(BULKHEAD_SANITIZE MATCHES "address")
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/sanitizer_defaults.cc)
+  endif()
+endfunction()
+
 # bh_program(NAME [DEPS...]): daemon NAME, its parts in the library NAME_parts.
 function(bh_program name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
@@ -36,5 +43,6 @@ function(bh_program name)
   set_target_properties(bh_program_${name} PROPERTIES OUTPUT_NAME ${name}
                         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${BULKHEAD_DAEMON_DIR})
   target_link_libraries(bh_program_${name} PRIVATE ${name}_parts)
+  bh_sanitizer_defaults(bh_program_${name})
   install(TARGETS bh_program_${name} DESTINATION ${BULKHEAD_DAEMON_DIR})
 endfunction()

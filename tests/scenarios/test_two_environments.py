@@ -64,7 +64,8 @@ class TwoEnvironments(scenario.Scenario):
                     for kind in ('CapInh', 'CapPrm', 'CapEff', 'CapAmb'):
                         self.assertEqual(int(status[kind], 16), 0, kind)
                     self.assertEqual(status['NoNewPrivs'], '1')
-                    self.assertEqual(status['Seccomp'], '2', 'no system-call filter')
+                    # A sanitizer's run-time needs more calls than the filter allows.
+                    self.assertEqual(status['Seccomp'], '0' if environment.SANITIZED else '2', 'the system-call filter')
 
     def test_workers_hold_no_descriptor_of_the_other(self):
         system, sinks = self.two()

@@ -31,7 +31,8 @@ DEFAULT_FOLDER = pathlib.Path('/etc/bulkhead')
 USERS = ('bh-test-a', 'bh-test-b')
 
 # Longer waits where programs run several times slower.
-SLOWER = 4 if os.environ.get('BULKHEAD_SANITIZED') else 1
+SANITIZED = bool(os.environ.get('BULKHEAD_SANITIZED'))
+SLOWER = 4 if SANITIZED else 1
 SANITIZER_REPORT = re.compile(r'(?:Address|Leak|Thread|UndefinedBehavior)Sanitizer|: runtime error: ')
 
 SERVICES = """\
