@@ -47,7 +47,8 @@ class TwoEnvironments(scenario.Scenario):
             self.send(system[name], f'jail-{name}')
         for name in 'ab':
             here, account = system[name], pwd.getpwnam(system[name].user)
-            self.wait(lambda: here.workers('smtp'), message='smtp was not started')
+            # A worker that has connected has entered its jail.
+            self.wait(lambda: sinks[name].open_sessions and here.workers('smtp'), message='smtp did not connect')
             workers = here.workers()
             names = {processes.name_of(pid) for pid in workers}
             for program in ('smtpd', 'cleanup', 'qmgr', 'smtp'):
