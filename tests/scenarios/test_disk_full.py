@@ -85,7 +85,7 @@ class DiskFull(scenario.Scenario):
             self.assertEqual(connection.command('MAIL FROM:<s@client.example> SIZE=1000')[0], 250)
 
     def test_no_more_inodes(self):
-        _, a, sink = self.on_tmpfs('size=16m,nr_inodes=400')
+        _, a, sink = self.on_tmpfs('size=16m,nr_inodes=400', smtpd_error_sleep_time='0')
         sink.script['rcpt'] = lambda *_: '450 4.2.0 hold it'
         load = client.Load(a.port, clients=2, total=600).start().join()
         codes = {code for code, _ in load.refused.values()}
