@@ -72,12 +72,9 @@ std::vector<std::string> split_addresses(std::string_view list)
     return addresses;
 }
 
-Result<AddressMaps::Map> AddressMaps::open_map(const Param<std::string>& param, bool propagates_extension)
+AddressMaps::Map AddressMaps::open_map(const Param<std::string>& param, bool propagates_extension)
 {
-    auto tables = TableList::open(param());
-    if (!tables)
-        return Error{Fault::config, fmt::format("{}: {}", param.name(), tables.error().context)};
-    return Map{param.name(), *std::move(tables), propagates_extension};
+    return Map{param.name(), TableList::open(param()), propagates_extension};
 }
 
 Result<AddressMaps> AddressMaps::open(const CleanupParams& params)
@@ -94,12 +91,12 @@ Result<AddressMaps> AddressMaps::open(const CleanupParams& params)
     TRY(maps.local_, LocalDomains::open(settings));
     maps.myorigin_ = params.myorigin();
     maps.delimiter_ = params.recipient_delimiter();
-    TRY(maps.canonical_, open_map(params.canonical_maps, canonical));
-    TRY(maps.sender_canonical_, open_map(params.sender_canonical_maps, canonical));
-    TRY(maps.recipient_canonical_, open_map(params.recipient_canonical_maps, canonical));
-    TRY(maps.aliases_, open_map(params.virtual_alias_maps, virtual_alias));
-    TRY(maps.sender_bcc_, open_map(params.sender_bcc_maps, false));
-    TRY(maps.recipient_bcc_, open_map(params.recipient_bcc_maps, false));
+    maps.canonical_ = open_map(params.canonical_maps, canonical);
+    maps.sender_canonical_ = open_map(params.sender_canonical_maps, canonical);
+    maps.recipient_canonical_ = open_map(params.recipient_canonical_maps, canonical);
+    maps.aliases_ = open_map(params.virtual_alias_maps, virtual_alias);
+    maps.sender_bcc_ = open_map(params.sender_bcc_maps, false);
+    maps.recipient_bcc_ = open_map(params.recipient_bcc_maps, false);
     TRY(maps.canonical_roles_, parse_roles(params.canonical_classes));
     TRY(maps.sender_canonical_roles_, parse_roles(params.sender_canonical_classes));
     TRY(maps.recipient_canonical_roles_, parse_roles(params.recipient_canonical_classes));

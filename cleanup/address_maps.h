@@ -55,7 +55,7 @@ private:
         TableList tables;
         bool propagates_extension = false;
     };
-    static Result<Map> open_map(const Param<std::string>& param, bool propagates_extension);
+    static Map open_map(const Param<std::string>& param, bool propagates_extension);
     Mapped ask(Map& map, std::string_view address);
 
     LocalDomains local_;

@@ -15,14 +15,6 @@ static constexpr Seconds table_check_interval{1};
 namespace
 {
 
-Result<TableList> open_tables(const Param<std::string>& param)
-{
-    auto tables = TableList::open(param());
-    if (!tables)
-        return Error{Fault::config, fmt::format("{}: {}", param.name(), tables.error().context)};
-    return tables;
-}
-
 Result<MatchList> open_domains(const RewriteParams& params, const Param<std::string>& param)
 {
     ListOptions options;
@@ -73,11 +65,11 @@ Result<Resolver> open_resolver(const RewriteParams& params, const std::string& m
     TRY(tables.virtual_alias_domains, open_domains(params, params.virtual_alias_domains));
     TRY(tables.virtual_mailbox_domains, open_domains(params, params.virtual_mailbox_domains));
     TRY(tables.relay_domains, open_domains(params, params.relay_domains));
-    TRY(tables.transport, open_tables(params.transport_maps));
-    TRY(tables.sender_recipient_transport, open_tables(params.sender_recipient_transport_maps));
-    TRY(tables.sender_default_transport, open_tables(params.sender_default_transport_maps));
-    TRY(tables.sender_relayhost, open_tables(params.sender_relayhost_maps));
-    TRY(tables.relocated, open_tables(params.relocated_maps));
+    tables.transport = TableList::open(params.transport_maps());
+    tables.sender_recipient_transport = TableList::open(params.sender_recipient_transport_maps());
+    tables.sender_default_transport = TableList::open(params.sender_default_transport_maps());
+    tables.sender_relayhost = TableList::open(params.sender_relayhost_maps());
+    tables.relocated = TableList::open(params.relocated_maps());
     return Resolver(values_of(params, myhostname), std::move(tables));
 }
 

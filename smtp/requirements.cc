@@ -27,10 +27,9 @@ Result<Requirements> Requirements::open(const SmtpParams& params)
     requirements.sasl_ = params.sasl_enable();
     const std::string& policies =
         params.tls_policy_maps().empty() ? params.tls_per_site() : params.tls_policy_maps();
-    TRY(requirements.policies_, TableList::open(policies));
-    if (requirements.sasl_) {
-        TRY(requirements.passwords_, TableList::open(params.sasl_password_maps()));
-    }
+    requirements.policies_ = TableList::open(policies);
+    if (requirements.sasl_)
+        requirements.passwords_ = TableList::open(params.sasl_password_maps());
     return requirements;
 }
 

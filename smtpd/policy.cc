@@ -1,6 +1,5 @@
 #include "policy.h"
 
-
 #include "base/text.h"
 #include "config/config.h"
 #include "config/values.h"
@@ -100,7 +99,7 @@ void Policy::open_tables()
 {
     struct Row {
         const Param<std::string>& param;
-        LookupTables& tables;
+        TableList& tables;
     };
     const std::array<Row, 6> rows = {{
         {params_.canonical_maps, canonical_},
@@ -111,7 +110,7 @@ void Policy::open_tables()
         {params_.relay_recipients, relays_},
     }};
     for (const Row& row : rows)
-        row.tables = LookupTables::open(row.param());
+        row.tables = TableList::open(row.param());
 }
 
 bool Policy::is_stale() const
@@ -224,7 +223,7 @@ Listing Policy::listing_of(const ipc::Resolved& resolved) const
     using Class = ipc::AddressClass;
     struct Row {
         Class address_class;
-        LookupTables* tables;
+        TableList* tables;
         int code;
         std::string_view name;
     };
@@ -244,7 +243,7 @@ Listing Policy::listing_of(const ipc::Resolved& resolved) const
     const auto mapped = mapping_keys(resolved.recipient, options);
     const auto mailbox = row->tables ? mailbox_keys(resolved.recipient, options) : std::vector<AddressKey>();
     struct Question {
-        LookupTables* tables;
+        TableList* tables;
         const std::vector<AddressKey>* keys;
     };
     // Whatever is rewritten or expanded exists.
@@ -258,7 +257,7 @@ Listing Policy::listing_of(const ipc::Resolved& resolved) const
     for (const Question& question : questions) {
         if (question.tables == nullptr || question.tables->empty())
             continue;
-        const Lookup answer = question.tables->find(*question.keys);
+        const Lookup answer = find_first(*question.tables, *question.keys);
         if (answer.is_found())
             return {};
         if (answer.is_broken()) {

@@ -2,12 +2,13 @@
 // the jail and shared by all sessions of the worker.
 #pragma once
 
-#include "lookup_tables.h"
 #include "params.h"
 #include "restrictions.h"
 
+#include "table/address_lookup.h"
 #include "table/domain_list.h"
 #include "table/local_domains.h"
+#include "table/table.h"
 
 #include <memory>
 #include <string>
@@ -85,12 +86,12 @@ private:
     RestrictionList end_of_data_;
 
     // Looking up does not change what a table says, though it may move inside a file.
-    mutable LookupTables canonical_;
-    mutable LookupTables recipient_canonical_;
-    mutable LookupTables aliases_;
-    mutable LookupTables local_;
-    mutable LookupTables mailboxes_;
-    mutable LookupTables relays_;
+    mutable TableList canonical_;
+    mutable TableList recipient_canonical_;
+    mutable TableList aliases_;
+    mutable TableList local_;
+    mutable TableList mailboxes_;
+    mutable TableList relays_;
 };
 
 } // namespace bulkhead

@@ -170,7 +170,7 @@ RestrictionList RestrictionList::parse(std::string_view text, ListUse use)
         if (rule.what != nullptr && rule.what->has_table && table.empty())
             rule.problem = fmt::format("restriction {} needs a table", name);
         if (!table.empty()) {
-            rule.tables = std::make_unique<LookupTables>(LookupTables::open(table));
+            rule.tables = std::make_unique<TableList>(TableList::open(table));
             rule.table_name = table;
         }
         if (!rule.problem.empty())
@@ -431,7 +431,7 @@ Task<Verdict> AccessCheck::check_recipient_access(const Rule& rule)
 Task<Verdict> AccessCheck::apply(const Rule& rule, const std::vector<AddressKey>& keys, std::string what)
 {
     using Kind = AccessAction::Kind;
-    const Lookup answer = rule.tables->find(keys);
+    const Lookup answer = find_first(*rule.tables, keys);
     if (answer.is_absent())
         co_return Verdict();
     if (answer.is_broken())

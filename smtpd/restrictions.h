@@ -4,11 +4,12 @@
 #pragma once
 
 #include "async/task.h"
-#include "lookup_tables.h"
 #include "peer.h"
 #include "verdict.h"
 
 #include "ipc/rewrite.h"
+#include "table/address_lookup.h"
+#include "table/table.h"
 
 #include <memory>
 #include <optional>
@@ -45,7 +46,7 @@ struct Restriction;
 struct Rule {
     const Restriction* what = nullptr;
     ListUse use{};
-    std::unique_ptr<LookupTables> tables; // of check_*_access
+    std::unique_ptr<TableList> tables; // of check_*_access
     std::string table_name;
     std::string problem; // of a rule that cannot be followed
 };

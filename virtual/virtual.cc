@@ -79,9 +79,9 @@ Result<> Virtual::before_jail()
                                  locks.error().context)};
     locks_ = *locks;
     limit_ = params_.mailbox_limit() > 0 ? params_.mailbox_limit() : std::numeric_limits<std::int64_t>::max();
-    TRY(mailboxes_, TableList::open(params_.mailbox_maps()));
-    TRY(uids_, TableList::open(params_.uid_maps()));
-    TRY(gids_, TableList::open(params_.gid_maps()));
+    mailboxes_ = TableList::open(params_.mailbox_maps());
+    uids_ = TableList::open(params_.uid_maps());
+    gids_ = TableList::open(params_.gid_maps());
     return {};
 }
 

@@ -112,10 +112,7 @@ Result<MatchList> MatchList::open(std::string_view list, const ListOptions& opti
                 return refuse(network.error().context);
         }
         if (!element.network && is_table(text)) {
-            auto table = open_table(text);
-            if (!table)
-                return refuse(fmt::format("{}: {}", text, table.error().context));
-            element.table = *std::move(table);
+            element.table = open_table_or_unavailable(text);
         } else if (!element.network) {
             element.literal = lower(text);
         }

@@ -143,7 +143,12 @@ Result<std::unique_ptr<Table>> open_static(std::string_view name, const TableOpt
 
 Result<std::unique_ptr<Table>> open_fail(std::string_view name, const TableOptions&)
 {
-    return std::unique_ptr<Table>(std::make_unique<FailTable>(fmt::format("fail:{}", name)));
+    return make_unavailable(fmt::format("fail:{}", name));
+}
+
+std::unique_ptr<Table> make_unavailable(std::string reason)
+{
+    return std::make_unique<FailTable>(std::move(reason));
 }
 
 Result<std::unique_ptr<Table>> open_environ(std::string_view, const TableOptions&)

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "config/values.h"
+#include "log/log.h"
 #include "table/types.h"
 
 #include <fmt/format.h>
@@ -85,15 +86,26 @@ std::vector<std::string_view> table_types()
     return names;
 }
 
-Result<TableList> TableList::open(std::string_view list, const TableOptions& options)
+std::unique_ptr<Table> open_table_or_unavailable(std::string_view spec, const TableOptions& options)
+{
+    auto table = open_table(spec, options);
+    if (table)
+        return *std::move(table);
+    std::string reason = fmt::format("{} is unavailable: {}", printable(spec), table.error().context);
+    log::error(reason);
+    auto unavailable = make_unavailable(std::move(reason));
+    unavailable->set_spec(std::string(spec));
+    return unavailable;
+}
+
+TableList TableList::open(std::string_view list, const TableOptions& options)
 {
     TableList tables;
     for (const std::string& element : parse_list(list)) {
         const auto type = split_table_spec(element, options.default_type).first;
         if (type == "nis" || type == "nisplus")
             continue;
-        TRY(std::unique_ptr<Table> table, open_table(element, options));
-        tables.tables_.push_back(std::move(table));
+        tables.tables_.push_back(open_table_or_unavailable(element, options));
     }
     return tables;
 }

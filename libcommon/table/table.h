@@ -93,6 +93,10 @@ struct TableOptions {
 // directly).  Fault::config: "unsupported dictionary type: x".
 Result<std::unique_ptr<Table>> open_table(std::string_view spec, const TableOptions& options = {});
 
+// The same for workers: a table that cannot be opened is logged, and every look-up in it is
+// broken, so that the mail that needs it waits and everything else goes on.
+std::unique_ptr<Table> open_table_or_unavailable(std::string_view spec, const TableOptions& options = {});
+
 // The types that open_table() knows, sorted: postconf -m.
 std::vector<std::string_view> table_types();
 
@@ -107,9 +111,9 @@ class TableList
 public:
     TableList() = default;
 
-    // An element that cannot be opened fails the whole, except nis: and nisplus:, which
-    // distributions still put into defaults: they are left out.
-    static Result<TableList> open(std::string_view list, const TableOptions& options = {});
+    // Elements as open_table_or_unavailable() has them; nis: and nisplus:, which
+    // distributions still put into defaults, are left out.
+    static TableList open(std::string_view list, const TableOptions& options = {});
 
     // With fixed_keys_only, pattern tables are left out (partial keys).
     Lookup find(std::string_view key, bool fixed_keys_only = false);

@@ -24,4 +24,7 @@ Result<std::unique_ptr<Table>> open_randmap(std::string_view name, const TableOp
 Result<std::unique_ptr<Table>> open_unix(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_proxy(std::string_view name, const TableOptions& options);
 
+// A table in which every look-up fails for this reason.
+std::unique_ptr<Table> make_unavailable(std::string reason);
+
 } // namespace bulkhead

@@ -50,11 +50,11 @@ Resolver resolver(const Tables& from, RoutingValues values = {})
     tables.virtual_alias_domains = domains(from.virtual_alias_domains);
     tables.virtual_mailbox_domains = domains(from.virtual_mailbox_domains);
     tables.relay_domains = domains(from.relay_domains);
-    tables.transport = *TableList::open(from.transport);
-    tables.sender_recipient_transport = *TableList::open(from.pairs);
-    tables.sender_default_transport = *TableList::open(from.sender_transport);
-    tables.sender_relayhost = *TableList::open(from.sender_relayhost);
-    tables.relocated = *TableList::open(from.relocated);
+    tables.transport = TableList::open(from.transport);
+    tables.sender_recipient_transport = TableList::open(from.pairs);
+    tables.sender_default_transport = TableList::open(from.sender_transport);
+    tables.sender_relayhost = TableList::open(from.sender_relayhost);
+    tables.relocated = TableList::open(from.relocated);
     return Resolver(std::move(values), std::move(tables));
 }
 

@@ -91,7 +91,14 @@ TEST(MatchList, RefusesWhatItCannotRead)
     EXPECT_EQ(network.error().context,
               "mynetworks: non-null host address bits in \"10.0.0.1/8\", perhaps \"10.0.0.0/8\" is meant");
     EXPECT_FALSE(MatchList::open("/nowhere/x"));
-    EXPECT_FALSE(MatchList::open("nosuch:x"));
+}
+
+TEST(MatchList, ATableThatCannotBeOpenedIsBroken)
+{
+    const auto list = MatchList::open("here nosuch:x");
+    ASSERT_TRUE(list);
+    EXPECT_TRUE(list->match("here"));
+    EXPECT_TRUE(list->match("there").is_broken());
 }
 
 TEST(IpNetwork, RefusesBadText)

@@ -155,23 +155,30 @@ TEST(Table, NestingIsLimited)
 TEST(TableList, FirstHitWinsAndBrokenStops)
 {
     auto list = TableList::open("inline:{a=1}, {inline:{a=2,b=3}} nis:mail.aliases");
-    ASSERT_TRUE(list) << list.error().context;
-    EXPECT_EQ(list->find("a").value(), "1");
-    EXPECT_EQ(list->find("b").value(), "3");
-    EXPECT_TRUE(list->find("c").is_absent());
+    EXPECT_EQ(list.find("a").value(), "1");
+    EXPECT_EQ(list.find("b").value(), "3");
+    EXPECT_TRUE(list.find("c").is_absent());
     auto broken = TableList::open("inline:{a=1} fail:x static:2");
-    ASSERT_TRUE(broken);
-    EXPECT_TRUE(broken->find("a").is_found());
-    EXPECT_TRUE(broken->find("b").is_broken());
+    EXPECT_TRUE(broken.find("a").is_found());
+    EXPECT_TRUE(broken.find("b").is_broken());
+}
+
+TEST(TableList, WhatCannotBeOpenedIsBrokenAndNothingElse)
+{
+    auto list = TableList::open("inline:{a=1} nosuch:x");
+    EXPECT_TRUE(list.find("a").is_found());
+    const Lookup answer = list.find("b");
+    ASSERT_TRUE(answer.is_broken());
+    EXPECT_EQ(answer.reason(), "nosuch:x is unavailable: unsupported dictionary type: nosuch");
+    EXPECT_TRUE(TableList::open("texthash:/nowhere/x").find("a").is_broken());
 }
 
 TEST(TableList, PartialKeysSkipPatterns)
 {
     const Folder folder;
     auto list = TableList::open("regexp:" + folder.write("source", "/./ x\n"));
-    ASSERT_TRUE(list);
-    EXPECT_TRUE(list->find("a").is_found());
-    EXPECT_TRUE(list->find("a", true).is_absent());
+    EXPECT_TRUE(list.find("a").is_found());
+    EXPECT_TRUE(list.find("a", true).is_absent());
 }
 
 TEST(Table, NoticesAReplacedFile)
