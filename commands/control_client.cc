@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -20,9 +21,21 @@ std::optional<pid_t> running_master(const std::string& queue_directory)
     return LockFile::is_free(path) ? std::nullopt : read_pid_file(path);
 }
 
+// A master that has its lock but no door yet is still starting.
+static Result<UniqueFd> connect_to_master(const std::string& queue_directory)
+{
+    for (int tries = 100;; --tries) {
+        auto fd = connect_unix(queue_directory + "/pid/control");
+        const bool not_yet = !fd && (fd.error().number == ENOENT || fd.error().number == ECONNREFUSED);
+        if (!not_yet || tries == 0 || !running_master(queue_directory))
+            return fd;
+        ::usleep(20'000);
+    }
+}
+
 static Result<std::string> exchange(const std::string& queue_directory, std::string_view request)
 {
-    TRY(const UniqueFd fd, connect_unix(queue_directory + "/pid/control"));
+    TRY(const UniqueFd fd, connect_to_master(queue_directory));
     TRY_VOID(set_nonblocking(fd.get(), false));
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     TRY_VOID(write_all(fd.get(), fmt::format("{}\n", request)));

@@ -150,6 +150,7 @@ int supervise(const Options& options, const std::function<void()>& ready)
     raise_descriptor_limit();
     ::umask(022);
     ::signal(SIGPIPE, SIG_IGN);
+    hold_reload_requests();
     log::set_tag("postfix/master");
     log::set_verbosity(options.verbosity);
     Supervisor supervisor(options.directory, options.mode == Options::Mode::foreground);

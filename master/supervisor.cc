@@ -37,6 +37,23 @@ bool is_same_folder(const std::string& a, const std::string& b)
 
 } // namespace
 
+static void change_mask(int how, int signal_number)
+{
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, signal_number);
+    ::sigprocmask(how, &set, nullptr);
+}
+
+void hold_reload_requests()
+{
+    change_mask(SIG_BLOCK, SIGHUP);
+}
+void release_reload_requests()
+{
+    change_mask(SIG_UNBLOCK, SIGHUP);
+}
+
 int exit_status(const Error& error)
 {
     switch (error.fault) {
@@ -91,6 +108,7 @@ void Supervisor::begin()
     };
     on_signal(SIGCHLD, [this] { reap(); });
     on_signal(SIGHUP, [this] { (void)reload(directory_); });
+    release_reload_requests();
     on_signal(SIGTERM, [this] { stop("terminating on signal 15"); });
     on_signal(SIGINT, [this] { stop("terminating on signal 2"); });
     Loop::current().on_idle([] { log::flush(); });

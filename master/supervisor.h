@@ -15,6 +15,11 @@
 namespace bulkhead
 {
 
+// A SIGHUP that comes while the sockets are being opened waits until there is
+// something to reload; its default would end the master.
+void hold_reload_requests();
+void release_reload_requests();
+
 class Supervisor
 {
 public:
