@@ -76,6 +76,23 @@ class Deferred(scenario.Scenario):
         self.assertTrue(sink.wait_for(lambda message: message.id == 'hash-1'))
         a.wait_empty()
 
+    def test_waits_while_the_configuration_is_wrong(self):
+        wrong = {'transport_maps': 'texthash:/nonexistent', 'smtpd_recipient_restrictions': 'permitt', 'virtual_alias_maps': 'nosuch:x'}
+        for name, value in wrong.items():
+            with self.subTest(name):
+                system, a, sink = self.relaying(**{name: value})
+                with a.client() as connection:
+                    connection.greet()
+                    code, text = connection.message('s@client.example', 'r@dest.example', client.message(f'{name}-1'))
+                    self.assertEqual(code, 451, text)
+                self.assert_log(a, 'nonexistent|permitt|nosuch')
+                a.config.pop(name)
+                a.write()
+                self.assertEqual(a.control('reload').returncode, 0)
+                self.send(a, f'{name}-2')
+                self.assertTrue(sink.wait_for(lambda message: message.id == f'{name}-2'))
+                system.stop()
+
     def test_flush_of_one_message(self):
         _, a, sink = self.relaying(**self.SLOW)
         sink.script['rcpt'] = lambda *_: '450 4.2.0 later'
