@@ -97,20 +97,64 @@ Result<std::size_t> rehash_spool(const Spool& spool)
     return moved;
 }
 
+// "<microseconds>.<pid>", and nothing in it yet: see NewQueueFile::create().
+static bool is_nameless(const QueueEntry& entry)
+{
+    const std::string_view name = std::string_view(entry.path).substr(entry.path.rfind('/') + 1);
+    return entry.id.empty() && entry.info.size == 0 && entry.is_unfinished() &&
+           name.find('.') != std::string_view::npos &&
+           name.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+static void remove_if_abandoned(const Spool& spool, const QueueEntry& entry)
+{
+    const auto file = open_queue_file(spool, entry.path, Access::read_write);
+    if (!file)
+        return;
+    const auto locked = try_lock(file->fd.get(), FileLock::exclusive);
+    if (locked && *locked)
+        (void)remove_queue_file(spool, entry.path);
+}
+
+Result<std::size_t> remove_nameless(const Spool& spool, std::int64_t now)
+{
+    constexpr std::int64_t naming_time = 5; // seconds; a writer that needs longer must try again
+    TRY(QueueScan scan, QueueScan::open(spool, Queue::incoming, {.foreign_names = true}));
+    std::size_t young = 0;
+    for (;;) {
+        TRY(const auto entry, scan.next());
+        if (!entry)
+            return young;
+        if (!is_nameless(*entry))
+            continue;
+        if (entry->info.modified + naming_time > now)
+            ++young;
+        else
+            remove_if_abandoned(spool, *entry);
+    }
+}
+
+// One file that cannot be moved must not keep the others back.
 Result<std::size_t> recover_active(const Spool& spool)
 {
     TRY(QueueScan scan, QueueScan::open(spool, Queue::active));
     std::size_t count = 0;
+    std::optional<Error> trouble;
     for (;;) {
         TRY(const auto entry, scan.next());
         if (!entry)
-            return count;
-        TRY_VOID(set_queue_file_time(spool, entry->path, WallTime::now().seconds));
-        const auto moved = move_queue_file(spool, entry->path, Queue::incoming, entry->id);
-        if (!moved && moved.error().fault != Fault::not_found)
-            return moved.error();
-        ++count;
+            break;
+        auto done = set_queue_file_time(spool, entry->path, WallTime::now().seconds);
+        if (done)
+            done = move_queue_file(spool, entry->path, Queue::incoming, entry->id);
+        if (!done && done.error().fault != Fault::not_found)
+            trouble = done.error();
+        else
+            ++count;
     }
+    if (trouble)
+        return *trouble;
+    return count;
 }
 
 } // namespace bulkhead

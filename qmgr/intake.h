@@ -52,6 +52,10 @@ bool is_misplaced(const Spool& spool, Queue queue, const QueueEntry& entry);
 // cannot be moved.
 Result<std::size_t> rehash_spool(const Spool& spool);
 
+// Removes the files of incoming/ that never got a name of their own, because their writer
+// was killed.  Says how many are too young to tell.
+Result<std::size_t> remove_nameless(const Spool& spool, std::int64_t now);
+
 // After a start: everything in active/ goes back to incoming/, due now.
 Result<std::size_t> recover_active(const Spool& spool);
 

@@ -2,6 +2,7 @@
 #include "qmgr.h"
 
 #include "async/offload.h"
+#include "async/wait.h"
 #include "base/text.h"
 #include "log/log.h"
 #include "mail/address.h"
@@ -26,6 +27,7 @@ constexpr std::size_t claims_at_once = 32;
 constexpr std::size_t scan_slice = 200;
 constexpr std::size_t recipient_batch = 5000;
 constexpr Milliseconds busy_retry{1000};
+constexpr Seconds stranded_pause{60};
 constexpr Milliseconds drain_patience{3000};
 constexpr Seconds quiet_time{5}; // without work: leave, the master knows when to start us again
 
@@ -33,7 +35,7 @@ constexpr Seconds quiet_time{5}; // without work: leave, the master knows when t
 
 Qmgr::Qmgr()
     : scheduler_([this](const std::string& transport) { return limits_of(transport); }),
-      scan_timer_([this] { wake(); }), busy_timer_([this] { request_scans(true, false, false); }),
+      scan_timer_([this] { run_queue(); }), busy_timer_([this] { request_scans(true, false, false); }),
       event_timer_([this] {
           scheduler_.tick(WallTime::now().seconds);
           pump();
@@ -79,14 +81,44 @@ Task<> Qmgr::start_up(Qmgr* self)
     if (!recovered)
         log::error(fmt::format("cannot recover the active queue: {}", recovered.error().context));
     self->recovered_ = true;
+    self->stranded_ = !recovered;
+    self->sweep_incoming();
     self->request_scans(true, true, false);
     self->scan_timer_.start(self->params_.queue_run_delay());
 }
 
 void Qmgr::wake()
 {
+    sweep_incoming();
+    run_queue();
+}
+
+void Qmgr::run_queue()
+{
     request_scans(true, true, false);
     scan_timer_.start(params_.queue_run_delay());
+}
+
+void Qmgr::sweep_incoming()
+{
+    if (sweeping_ || !recovered_ || is_draining())
+        return;
+    sweeping_ = true;
+    scope_.spawn(sweep, this);
+}
+
+Task<> Qmgr::sweep(Qmgr* self)
+{
+    const auto remove = [self] { return remove_nameless(*self->spool_, WallTime::now().seconds); };
+    auto young = co_await offload(remove);
+    while (young && *young > 0 && !self->is_draining()) {
+        co_await sleep_for(busy_retry);
+        young = co_await offload(remove);
+    }
+    if (!young)
+        log::warn(young.error().context);
+    self->sweeping_ = false;
+    self->after_change();
 }
 
 bool Qmgr::is_idle() const
@@ -111,6 +143,8 @@ std::int64_t Qmgr::wake_at() const
     const std::int64_t now = WallTime::now().seconds;
     if (!active_.empty() || !arrivals_.empty() || overflow_ || busy_timer_.running() || !recovered_)
         return now;
+    if (stranded_) // the next start tries them again
+        return now + stranded_pause.count();
     return next_due_ == 0 ? 0 : std::max(next_due_, now + 1);
 }
 

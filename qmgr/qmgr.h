@@ -59,6 +59,9 @@ private:
     void start_scans();
     static Task<> scan(Qmgr* self, Queue queue, bool ignore_time);
     static Task<> rehash(Qmgr* self);
+    void run_queue();
+    void sweep_incoming();
+    static Task<> sweep(Qmgr* self);
     Task<> wait_for_room();
     bool has_room() const;
     static Task<> flush(Qmgr* self, ipc::QueueFlush what);
@@ -104,6 +107,8 @@ private:
     std::size_t recipients_in_memory_ = 0;
 
     bool recovered_ = false;
+    bool stranded_ = false; // files in active/ that could not be taken up again
+    bool sweeping_ = false;
     bool incoming_wanted_ = false;
     bool deferred_wanted_ = false;
     bool ignore_time_ = false;
