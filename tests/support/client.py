@@ -109,12 +109,15 @@ class Load:
 
 
 def verdict(loads, sink, timeout=60):
-    """Waits until every acknowledged message has arrived; a dictionary of the ledger."""
+    """Waits until every acknowledged message has arrived, or none has for `timeout` seconds;
+    a dictionary of the ledger."""
     acknowledged = {identity for load in loads for identity in load.acknowledged}
-    end = time.monotonic() + timeout
+    missing, end = len(acknowledged), 0
     while True:
         counts = sink.count_by_id()
         lost = sorted(acknowledged - counts.keys())
+        if len(lost) < missing or not end:
+            missing, end = len(lost), time.monotonic() + timeout
         if not lost or time.monotonic() > end:
             break
         time.sleep(0.1)
