@@ -5,7 +5,6 @@
 #include "spool/queue_file.h"
 #include "spool/scan.h"
 
-
 #include <limits>
 
 #include <fmt/format.h>

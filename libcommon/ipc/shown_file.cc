@@ -49,7 +49,10 @@ std::string find_message_id(int fd, std::int64_t data_offset)
 class ShownRecipients
 {
 public:
-    ShownRecipients(std::vector<ShownRecipient>& into, const ShowOptions& options) : into_(into), options_(options) {}
+    ShownRecipients(std::vector<ShownRecipient>& into, const ShowOptions& options)
+        : into_(into), options_(options)
+    {
+    }
 
     void add(const std::string& address, const std::string& reason)
     {
@@ -73,8 +76,9 @@ void show_recipients(const RecipientLog& log, const Envelope& envelope, ShownRec
     std::unordered_set<const Recipient*> added;
     for (const RecipientLogEntry& entry : log.entries) {
         const auto [first, last] = waiting.equal_range(entry.recipient);
-        const auto found = std::find_if(
-            first, last, [&](const auto& row) { return !entry.offset || *entry.offset == row.second->offset; });
+        const auto found = std::find_if(first, last, [&](const auto& row) {
+            return !entry.offset || *entry.offset == row.second->offset;
+        });
         if (found == last)
             continue;
         shown.add(found->second->address, entry.reason);
@@ -92,7 +96,8 @@ Result<ShownMessage> read_shown_message(const Spool& spool, Queue queue, const Q
                                         const OpenQueueFile& file, const ShowOptions& options)
 {
     const bool submission = queue == Queue::maildrop;
-    TRY(const Envelope envelope, read_envelope(file.fd.get(), {.max_recipients = options.max_recipients, .submission = submission}));
+    TRY(const Envelope envelope,
+        read_envelope(file.fd.get(), {.max_recipients = options.max_recipients, .submission = submission}));
     ShownMessage shown;
     shown.queue_name = queue_name(queue);
     shown.queue_id = id.text();
