@@ -98,6 +98,23 @@ class DiskFull(scenario.Scenario):
         self.assertEqual(a.queue_files(), [])
         self.assertNotIn('status=bounced', a.log_text())
 
+    def test_a_message_stays_until_its_sender_can_be_told(self):
+        _, a, sink = self.on_tmpfs('size=16m', message_size_limit='1000000')
+        sink.script['rcpt'] = lambda *_: '450 4.2.0 hold it'
+        load = client.Load(a.port, clients=1, total=3).start().join()
+        self.assertEqual(len(load.acknowledged), 3, load.refused)
+        a.wait_spool('deferred=3')
+        fill = self.fill(a)
+        sink.script['rcpt'] = lambda _, line: '550 5.1.1 nobody' if 'recipient@' in line else None
+        a.command('postqueue', '-f')
+        # The log may just fit where the reason of the first attempt was; its notice does not.
+        self.assert_log(a, r'550 5\.1\.1 nobody.*\(bounce service unavailable\)|notice not sent')
+        self.assertGreaterEqual(len(a.queue_files()), 3)
+        fill.unlink()
+        a.wait_empty(30)
+        notices = [message for message in sink.messages if message.recipients == ['sender@client.example']]
+        self.assertEqual(len(notices), 3)
+
     def test_sendmail_on_a_full_disk(self):
         _, a, sink = self.on_tmpfs('size=16m')
         fill = self.fill(a)
