@@ -70,6 +70,7 @@ class Kill(scenario.Scenario):
         self.a.wait_empty(30)
         # A new file without a name of its own is left alone for some seconds.
         self.wait(lambda: not self.a.queue_files(), 15, f'orphans in the spool: {self.a.queue_files()}')
+        self.assertEqual(self.a.queue_files('bounce', 'defer', 'trace'), [], 'logs without a message')
         self.assertNotIn('status=bounced', self.a.log_text())
 
     def test_random_workers(self):
