@@ -136,9 +136,21 @@ void announce_start(const MailSystem& system, bool foreground)
     announce(fmt::format("starting {}", system.product));
 }
 
+// The lock of a master that was just killed may outlive it by a moment: only one that
+// answers, or keeps its lock, is there.
+bool is_running(const MailSystem& system)
+{
+    for (int tries = 50; tries > 0 && running_master(system.queue_directory); --tries) {
+        if (ask_master(system.queue_directory, "status"))
+            return true;
+        ::usleep(20'000);
+    }
+    return running_master(system.queue_directory).has_value();
+}
+
 int start(const Request& request, const MailSystem& system)
 {
-    if (running_master(system.queue_directory))
+    if (is_running(system))
         return fail(fmt::format("{} is already running", system.product));
     announce_start(system, false);
     const int status = run_and_wait(master_command(request, "-w"));
@@ -151,7 +163,7 @@ int start(const Request& request, const MailSystem& system)
 
 int start_in_foreground(const Request& request, const MailSystem& system)
 {
-    if (running_master(system.queue_directory))
+    if (is_running(system))
         return fail(fmt::format("{} is already running", system.product));
     announce_start(system, true);
     execute(master_command(request, "-d"));
