@@ -305,7 +305,8 @@ class MasterTest(unittest.TestCase):
                 client.recv(1)
         self.wait_log(r'killed by signal 11')
         self.wait_log(r'workers keep dying')
-        self.assertLess(self.a.log_text().count('killed by signal'), 15)
+        # Without a pause it would be one every few milliseconds.
+        self.assertLess(self.a.log_text().count('killed by signal'), 30)
 
     def test_random_kills_do_not_stop_a_service(self):
         self.start()
