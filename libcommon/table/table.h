@@ -1,7 +1,7 @@
 // Lookup tables: `type:name`.  A lookup has three answers, and there is no way to ask
-// without meeting the third.  The types here answer from memory or from an
-// open file: they never suspend, and they work after chroot because they are opened
-// before it.
+// without meeting the third.  Most types answer from memory or from an open file, at
+// once, and work after chroot because they are opened before it; those that ask a
+// server may_block(), and workers ask them on a pool thread.
 #pragma once
 
 #include "base/result.h"
@@ -65,7 +65,11 @@ public:
     virtual ~Table() = default;
 
     // One key, as it is: what to try when it is absent is address_lookup.h's business.
+    // May be called from several threads at once; a table with state of its own locks it.
     virtual Lookup find(std::string_view key) = 0;
+
+    // True when find() may wait for another process: then it must not run on the loop.
+    virtual bool may_block() const { return false; }
 
     // False for tables that match patterns (regexp, pcre, cidr): callers then ask once with
     // the whole key instead of with its parts.
