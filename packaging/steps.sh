@@ -26,6 +26,9 @@ install_packages() {
         die 69 "apt-get could not install: ${missing[*]}"
 }
 
+# Two clones of one machine share ccache's results.
+export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
+
 # build PRESET [NINJA-TARGET...]
 build() {
     local preset=$1
