@@ -12,21 +12,79 @@ namespace bulkhead
 namespace
 {
 
-constexpr KnownParameter table[] = {
+// Longer suffixes stand before those that they end with.
+struct Suffix {
+    std::string_view suffix;
+    std::string_view default_name;
+};
+constexpr Suffix suffix_table[] = {
+    {"_delivery_slot_cost", "default_delivery_slot_cost"},
+    {"_delivery_slot_discount", "default_delivery_slot_discount"},
+    {"_delivery_slot_loan", "default_delivery_slot_loan"},
+    {"_destination_concurrency_failed_cohort_limit", "default_destination_concurrency_failed_cohort_limit"},
+    {"_destination_concurrency_limit", "default_destination_concurrency_limit"},
+    {"_destination_concurrency_negative_feedback", "default_destination_concurrency_negative_feedback"},
+    {"_destination_concurrency_positive_feedback", "default_destination_concurrency_positive_feedback"},
+    {"_destination_rate_delay", "default_destination_rate_delay"},
+    {"_destination_recipient_limit", "default_destination_recipient_limit"},
+    {"_extra_recipient_limit", "default_extra_recipient_limit"},
+    {"_initial_destination_concurrency", "initial_destination_concurrency"},
+    {"_minimum_delivery_slots", "default_minimum_delivery_slots"},
+    {"_recipient_limit", "default_recipient_limit"},
+    {"_recipient_refill_delay", "default_recipient_refill_delay"},
+    {"_recipient_refill_limit", "default_recipient_refill_limit"},
+    {"_transport_rate_delay", "default_transport_rate_delay"},
+    {"_time_limit", "command_time_limit"},
+};
+
+using enum ParameterStatus;
+using enum ParameterOrigin;
+constexpr KnownParameter rows[] = {
 #include "config/known_parameters.inc"
 };
-constexpr KnownParameter own_table[] = {
-#include "config/own_parameters.inc"
-};
-static_assert(std::ranges::is_sorted(table, {}, &KnownParameter::name));
-static_assert(std::ranges::is_sorted(own_table, {}, &KnownParameter::name));
+static_assert(std::ranges::is_sorted(rows, {}, &KnownParameter::name));
+static_assert(std::ranges::adjacent_find(rows, {}, &KnownParameter::name) == std::end(rows));
 
-constexpr auto merged = [] {
-    std::array<KnownParameter, std::size(table) + std::size(own_table)> all{};
-    std::ranges::merge(table, own_table, all.begin(), {}, &KnownParameter::name, &KnownParameter::name);
+constexpr const KnownParameter* find_row(std::string_view name)
+{
+    const auto it = std::ranges::lower_bound(rows, name, {}, &KnownParameter::name);
+    return it != std::end(rows) && it->name == name ? it : nullptr;
+}
+
+// The help of a name that has none of its own: LMTP's is SMTP's, postscreen's TLS
+// is smtpd's, a transport's is the common default's.
+constexpr std::string_view shared_help(std::string_view name)
+{
+    struct Family {
+        std::string_view prefix, original;
+    };
+    constexpr Family families[] = {{"lmtp_", "smtp_"}, {"postscreen_tls_", "smtpd_tls_"}};
+    for (const Family& family : families) {
+        if (!name.starts_with(family.prefix))
+            continue;
+        char text[100] = {};
+        const std::string_view rest = name.substr(family.prefix.size());
+        if (family.original.size() + rest.size() > sizeof text)
+            continue;
+        std::ranges::copy(rest, std::ranges::copy(family.original, text).out);
+        if (const KnownParameter* row = find_row({text, family.original.size() + rest.size()}))
+            return row->help;
+    }
+    for (const Suffix& suffix : suffix_table)
+        if (name.ends_with(suffix.suffix))
+            if (const KnownParameter* row = find_row(suffix.default_name))
+                return row->help;
+    return {};
+}
+
+constexpr auto table = [] {
+    std::array<KnownParameter, std::size(rows)> all{};
+    std::ranges::copy(rows, all.begin());
+    for (KnownParameter& row : all)
+        if (row.help.empty())
+            row.help = shared_help(row.name);
     return all;
 }();
-static_assert(std::ranges::adjacent_find(merged, {}, &KnownParameter::name) == merged.end());
 
 // What our product says instead of the compatible release.  syslog_name stays as it
 // is: log tools look for postfix/smtpd.  The two smtpd_forbid_ defaults are
@@ -67,42 +125,44 @@ constexpr InstalledDefault installed_defaults[] = {
     {"setgid_group", &InstallPaths::setgid_group},
 };
 
-// Longer suffixes stand before those that they end with.
-struct Suffix {
-    std::string_view suffix;
-    std::string_view default_name;
-};
-constexpr Suffix suffix_table[] = {
-    {"_delivery_slot_cost", "default_delivery_slot_cost"},
-    {"_delivery_slot_discount", "default_delivery_slot_discount"},
-    {"_delivery_slot_loan", "default_delivery_slot_loan"},
-    {"_destination_concurrency_failed_cohort_limit", "default_destination_concurrency_failed_cohort_limit"},
-    {"_destination_concurrency_limit", "default_destination_concurrency_limit"},
-    {"_destination_concurrency_negative_feedback", "default_destination_concurrency_negative_feedback"},
-    {"_destination_concurrency_positive_feedback", "default_destination_concurrency_positive_feedback"},
-    {"_destination_rate_delay", "default_destination_rate_delay"},
-    {"_destination_recipient_limit", "default_destination_recipient_limit"},
-    {"_extra_recipient_limit", "default_extra_recipient_limit"},
-    {"_initial_destination_concurrency", "initial_destination_concurrency"},
-    {"_minimum_delivery_slots", "default_minimum_delivery_slots"},
-    {"_recipient_limit", "default_recipient_limit"},
-    {"_recipient_refill_delay", "default_recipient_refill_delay"},
-    {"_recipient_refill_limit", "default_recipient_refill_limit"},
-    {"_transport_rate_delay", "default_transport_rate_delay"},
-    {"_time_limit", "command_time_limit"},
-};
-
 } // namespace
 
 std::span<const KnownParameter> known_parameters()
 {
-    return merged;
+    return table;
 }
 
 const KnownParameter* find_known_parameter(std::string_view name)
 {
-    const auto it = std::ranges::lower_bound(merged, name, {}, &KnownParameter::name);
-    return it != merged.end() && it->name == name ? &*it : nullptr;
+    const auto it = std::ranges::lower_bound(table, name, {}, &KnownParameter::name);
+    return it != table.end() && it->name == name ? &*it : nullptr;
+}
+
+std::string_view status_text(ParameterStatus status)
+{
+    switch (status) {
+    case in_effect:
+        return "in effect";
+    case accepted:
+        return "accepted, no effect needed";
+    case not_yet:
+        break;
+    }
+    return "known, not implemented yet";
+}
+
+std::optional<KnownParameter> describe_parameter(std::string_view name)
+{
+    if (const KnownParameter* row = find_known_parameter(name))
+        return *row;
+    const auto parts = split_transport_name(name);
+    const KnownParameter* common = parts ? find_known_parameter(parts->default_name) : nullptr;
+    if (common == nullptr)
+        return std::nullopt;
+    KnownParameter described = *common;
+    described.name = name;
+    described.origin = service;
+    return described;
 }
 
 std::optional<std::string_view> product_default(std::string_view name)
