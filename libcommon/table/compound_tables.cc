@@ -41,6 +41,11 @@ public:
         return std::ranges::any_of(tables_, [](const auto& table) { return table->is_stale(); });
     }
 
+    bool may_block() const override
+    {
+        return std::ranges::any_of(tables_, [](const auto& table) { return table->may_block(); });
+    }
+
 protected:
     const std::vector<std::unique_ptr<Table>>& tables() const { return tables_; }
 
@@ -90,13 +95,13 @@ public:
     explicit RandomTable(std::vector<std::string> values) : values_(std::move(values)) {}
     Lookup find(std::string_view) override
     {
+        thread_local std::minstd_rand random{std::random_device{}()};
         std::uniform_int_distribution<std::size_t> pick(0, values_.size() - 1);
-        return Lookup::found(values_[pick(random_)]);
+        return Lookup::found(values_[pick(random)]);
     }
 
 private:
     std::vector<std::string> values_;
-    std::minstd_rand random_{std::random_device{}()};
 };
 
 template <typename T>

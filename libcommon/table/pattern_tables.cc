@@ -149,7 +149,6 @@ public:
             return Error{Fault::config, fmt::format("error in regex at offset {}: {}", offset,
                                                     reinterpret_cast<const char*>(reason))};
         }
-        pattern->data_.reset(pcre2_match_data_create_from_pattern(pattern->code_.get(), nullptr));
         pattern->context_.reset(pcre2_match_context_create(nullptr));
         // A pattern that backtracks for ever must not hold the worker.
         constexpr std::uint32_t match_limit = 1000000;
@@ -160,8 +159,9 @@ public:
     Match match(std::string_view key) const override
     {
         Match match;
+        pcre2_match_data* const data = workspace(group_count() + 1);
         const int count = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(key.data()), key.size(), 0, 0,
-                                      data_.get(), context_.get());
+                                      data, context_.get());
         if (count == PCRE2_ERROR_NOMATCH)
             return match;
         if (count < 0) {
@@ -169,7 +169,7 @@ public:
             return match;
         }
         match.matched = true;
-        const PCRE2_SIZE* places = pcre2_get_ovector_pointer(data_.get());
+        const PCRE2_SIZE* places = pcre2_get_ovector_pointer(data);
         for (int i = 0; i < count; ++i) {
             const auto begin = places[2 * i];
             const auto end = places[2 * i + 1];
@@ -204,8 +204,17 @@ private:
         void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
         void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
     };
+
+    // Where PCRE2 puts its groups: one for each thread, as patterns are matched in several at once.
+    static pcre2_match_data* workspace(std::size_t groups)
+    {
+        thread_local std::unique_ptr<pcre2_match_data, Free> data;
+        if (!data || pcre2_get_ovector_count(data.get()) < groups)
+            data.reset(pcre2_match_data_create(static_cast<std::uint32_t>(groups), nullptr));
+        return data.get();
+    }
+
     std::unique_ptr<pcre2_code, Free> code_;
-    std::unique_ptr<pcre2_match_data, Free> data_;
     std::unique_ptr<pcre2_match_context, Free> context_;
 };
 
