@@ -51,14 +51,17 @@ constexpr const KnownParameter* find_row(std::string_view name)
     return it != std::end(rows) && it->name == name ? it : nullptr;
 }
 
-// The help of a name that has none of its own: LMTP's is SMTP's, postscreen's TLS
-// is smtpd's, a transport's is the common default's.
+// The help of a name that has none of its own: LMTP's is SMTP's, the TLS of postscreen and
+// tlsproxy is smtpd's or smtp's, a transport's is the common default's.
 constexpr std::string_view shared_help(std::string_view name)
 {
     struct Family {
         std::string_view prefix, original;
     };
-    constexpr Family families[] = {{"lmtp_", "smtp_"}, {"postscreen_tls_", "smtpd_tls_"}};
+    constexpr Family families[] = {{"lmtp_", "smtp_"},
+                                   {"postscreen_tls_", "smtpd_tls_"},
+                                   {"tlsproxy_client_", "smtp_tls_"},
+                                   {"tlsproxy_tls_", "smtpd_tls_"}};
     for (const Family& family : families) {
         if (!name.starts_with(family.prefix))
             continue;
@@ -85,6 +88,7 @@ constexpr auto table = [] {
             row.help = shared_help(row.name);
     return all;
 }();
+static_assert(std::ranges::none_of(table, &std::string_view::empty, &KnownParameter::help));
 
 // What our product says instead of the compatible release.  syslog_name stays as it
 // is: log tools look for postfix/smtpd.  The two smtpd_forbid_ defaults are
