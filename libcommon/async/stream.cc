@@ -1,6 +1,7 @@
 #include "async/stream.h"
 
 #include "async/loop_detail.h"
+#include "async/transport.h"
 
 #include <sys/socket.h>
 
@@ -47,6 +48,8 @@ Stream::Stream(UniqueFd fd) : fd_(std::move(fd)) {}
 
 Stream::~Stream()
 {
+    if (transport_ && !cancelled_)
+        transport_->close();
     if (event_)
         event_free(static_cast<event*>(event_));
     if (timer_event_)
@@ -108,6 +111,8 @@ Stream::Io Stream::read_more()
 {
     reserve_input(end_ - begin_ + 1);
     const std::size_t room = capacity_ - end_;
+    if (transport_)
+        return read_upgraded(room);
     const ssize_t n = ::recv(fd_.get(), in_.get() + end_, room, 0);
     if (n > 0) {
         end_ += static_cast<std::size_t>(n);
@@ -127,29 +132,125 @@ Stream::Io Stream::read_more()
     return Io::ended;
 }
 
+// readable_ stays true until the socket is found empty: bytes may wait in the transport.
+Stream::Io Stream::read_upgraded(std::size_t room)
+{
+    std::size_t got = 0;
+    switch (transport_->read({in_.get() + end_, room}, got)) {
+    case Transport::Step::done:
+        end_ += got;
+        bytes_read_ += got;
+        return Io::progress;
+    case Transport::Step::wants_input:
+        readable_ = false;
+        return Io::blocked;
+    case Transport::Step::wants_output:
+        writable_ = false;
+        return Io::blocked;
+    case Transport::Step::ended:
+    case Transport::Step::failed:
+        break;
+    }
+    peer_closed_ = true;
+    error_ = 0;
+    return Io::ended;
+}
+
+Stream::Io Stream::write_upgraded()
+{
+    std::size_t taken = 0;
+    switch (transport_->write(std::string_view(out_).substr(sent_), taken)) {
+    case Transport::Step::done:
+        sent_ += taken;
+        return Io::progress;
+    case Transport::Step::wants_input:
+        readable_ = false;
+        return Io::blocked;
+    case Transport::Step::wants_output:
+        writable_ = false;
+        return Io::blocked;
+    case Transport::Step::ended:
+    case Transport::Step::failed:
+        break;
+    }
+    peer_closed_ = true;
+    error_ = 0;
+    return Io::ended;
+}
+
+Stream::Io Stream::write_some()
+{
+    if (transport_)
+        return write_upgraded();
+    const ssize_t n = ::send(fd_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR)
+        return Io::progress;
+    if (n < 0 && errno == EAGAIN) {
+        writable_ = false;
+        return Io::blocked;
+    }
+    if (n < 0) {
+        peer_closed_ = true;
+        error_ = errno;
+        return Io::ended;
+    }
+    sent_ += static_cast<std::size_t>(n);
+    return Io::progress;
+}
+
 Stream::Io Stream::write_more()
 {
-    while (sent_ < out_.size()) {
-        const ssize_t n = ::send(fd_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN) {
-            writable_ = false;
-            return Io::blocked;
-        }
-        if (n < 0) {
-            peer_closed_ = true;
-            error_ = errno;
-            return Io::ended;
-        }
-        sent_ += static_cast<std::size_t>(n);
-    }
+    while (sent_ < out_.size())
+        if (const Io io = write_some(); io != Io::progress)
+            return io;
     sent_ = 0;
     if (out_.capacity() > block_size)
         out_ = std::string();
     else
         out_.clear();
     return Io::progress;
+}
+
+void Stream::upgrade(std::unique_ptr<Transport> transport)
+{
+    ensure(!waiter_ && !transport_ && unsent() == 0, "a stream is upgraded once, between two operations");
+    discard_input();
+    release_input();
+    skipping_line_ = false;
+    transport_ = std::move(transport);
+}
+
+Stream::Io Stream::shake_hands()
+{
+    switch (transport_->handshake()) {
+    case Transport::Step::done:
+        readable_ = writable_ = true; // what the socket has now, nobody has tried
+        return Io::progress;
+    case Transport::Step::wants_input:
+    case Transport::Step::wants_output:
+        return Io::blocked;
+    case Transport::Step::ended:
+        peer_closed_ = true;
+        error_ = 0;
+        break;
+    case Transport::Step::failed:
+        break;
+    }
+    return Io::ended;
+}
+
+std::string_view Stream::arrived()
+{
+    drop_line();
+    while (end_ - begin_ < max_arrived && read_more() == Io::progress) {
+    }
+    return unread();
+}
+
+void Stream::send_what_fits()
+{
+    if (unsent() > 0)
+        (void)write_more();
 }
 
 void Stream::Awaiter::give_up(Fault fault, int number)
@@ -168,6 +269,8 @@ Error Stream::Awaiter::error() const
         return Error(fault_, "cancelled");
     case Fault::limit:
         return Error(fault_, "too much data");
+    case Fault::broken:
+        return Error(fault_, stream_.transport_->problem());
     default:
         return number_ ? Error(Fault::closed, std::strerror(number_), number_)
                        : Error(Fault::closed, "lost connection");
@@ -223,6 +326,12 @@ bool Stream::Awaiter::attempt()
             break;
         case Want::flushed:
             break;
+        case Want::secured: {
+            const Io io = s.shake_hands();
+            if (io == Io::ended)
+                give_up(s.peer_closed_ && s.transport_->problem().empty() ? Fault::closed : Fault::broken);
+            return io != Io::blocked;
+        }
         }
         if (s.unsent() > 0 && s.writable_ && s.write_more() == Io::ended) {
             give_up(Fault::closed, s.error_);
@@ -340,6 +449,8 @@ void Stream::timer_fired()
 
 void Stream::close()
 {
+    if (transport_ && !cancelled_)
+        transport_->close();
     if (fd_)
         ::shutdown(fd_.get(), SHUT_RDWR);
 }

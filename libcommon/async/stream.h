@@ -19,6 +19,8 @@
 namespace bulkhead
 {
 
+class Transport;
+
 // A line as it came, without its line end.
 struct Line {
     std::string_view text;
@@ -64,6 +66,24 @@ public:
     // co_await stream.flush(): everything written has been given to the kernel.
     auto flush();
 
+    // From here on all bytes go through `transport`.  What the peer has sent before is
+    // dropped: it must not survive into a protected conversation.  Output must have been
+    // flushed.
+    void upgrade(std::unique_ptr<Transport> transport);
+    bool is_upgraded() const { return transport_ != nullptr; }
+
+    // co_await stream.handshake(): after upgrade(); over within one timeout.  Fault::broken
+    // with the transport's own words when the two sides do not come to terms.
+    auto handshake();
+
+    // What has arrived by now, without waiting (at most max_arrived bytes).
+    static constexpr std::size_t max_arrived = 64 * 1024;
+    std::string_view arrived();
+
+    // Last words of a conversation that is over: sends as much of the output as goes
+    // without waiting, also after cancel().
+    void send_what_fits();
+
     // What has arrived and was not consumed; the last line read is not in it.
     std::string_view buffered()
     {
@@ -85,13 +105,14 @@ public:
 
     std::uint64_t bytes_read() const { return bytes_read_; }
 
-    // Ends output in the kernel's queue order; the socket is closed by the destructor.
+    // Ends output in the kernel's queue order, and tells the peer of an upgraded stream; the
+    // socket is closed by the destructor.
     void close();
 
     class Awaiter
     {
     public:
-        enum class Want { line, more, bytes, flushed };
+        enum class Want { line, more, bytes, flushed, secured };
         Awaiter(Stream& stream, Want want, std::size_t amount) : stream_(stream), want_(want), amount_(amount)
         {
         }
@@ -124,7 +145,11 @@ private:
     std::string_view unread() const { return {in_.get() + begin_, end_ - begin_}; }
     void drop_line();
     Io read_more();
+    Io read_upgraded(std::size_t room);
+    Io write_some();
+    Io write_upgraded();
     Io write_more();
+    Io shake_hands();
     void reserve_input(std::size_t bytes);
     void release_input();
     void ready(bool readable, bool writable, bool closed);
@@ -134,6 +159,7 @@ private:
     SteadyTime wait_end() const;
 
     UniqueFd fd_;
+    std::unique_ptr<Transport> transport_; // uses fd_
     void* event_ = nullptr;
     void* timer_event_ = nullptr;
     bool timer_armed_ = false;
@@ -186,6 +212,10 @@ inline auto Stream::fill()
 inline auto Stream::need(std::size_t bytes)
 {
     return StreamOperation<void>(*this, Awaiter::Want::bytes, bytes);
+}
+inline auto Stream::handshake()
+{
+    return StreamOperation<void>(*this, Awaiter::Want::secured, 0);
 }
 inline auto Stream::flush()
 {
