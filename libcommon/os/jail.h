@@ -40,6 +40,10 @@ struct Jail {
     JailPolicy policy;
 };
 
+// Something opened before the jail (a table that asks a server) will make inet sockets in it: enter_jail()
+// then allows them whatever the policy says.
+void allow_network_in_jail();
+
 // Changes directory to `directory` (and root, if so asked), gives up everything.
 // Threads must not exist yet.
 Result<> enter_jail(const Jail& jail);

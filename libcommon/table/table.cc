@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "config/values.h"
 #include "log/log.h"
+#include "table/server_modules.h"
 #include "table/types.h"
 
 #include <fmt/format.h>
@@ -22,19 +23,24 @@ struct Type {
 };
 
 // Berkeley DB is gone from the distributions: hash and btree are LMDB files too.
-constexpr std::array<Type, 16> types{{
+constexpr std::array<Type, 21> types{{
     {"btree", open_lmdb},
     {"cidr", open_cidr},
     {"environ", open_environ},
     {"fail", open_fail},
     {"hash", open_lmdb},
     {"inline", open_inline},
+    {"ldap", open_ldap},
     {"lmdb", open_lmdb},
+    {"memcache", open_memcache},
+    {"mysql", open_mysql},
     {"pcre", open_pcre},
+    {"pgsql", open_pgsql},
     {"pipemap", open_pipemap},
     {"proxy", open_proxy},
     {"randmap", open_randmap},
     {"regexp", open_regexp},
+    {"sqlite", open_sqlite},
     {"static", open_static},
     {"texthash", open_texthash},
     {"unionmap", open_unionmap},
@@ -43,7 +49,7 @@ constexpr std::array<Type, 16> types{{
 
 // Tables inside tables ("proxy:unionmap:{...}") may nest this deep.
 constexpr int nesting_limit = 10;
-int nesting = 0;
+thread_local int nesting = 0;
 
 struct NestingGuard {
     NestingGuard() { ++nesting; }
@@ -81,8 +87,10 @@ Result<std::unique_ptr<Table>> open_table(std::string_view spec, const TableOpti
 std::vector<std::string_view> table_types()
 {
     std::vector<std::string_view> names;
+    const auto modules = server_module_types();
     for (const Type& type : types)
-        names.push_back(type.name);
+        if (std::ranges::find(modules, type.name) == modules.end() || is_server_module_installed(type.name))
+            names.push_back(type.name);
     return names;
 }
 
@@ -120,6 +128,11 @@ Lookup TableList::find(std::string_view key, bool fixed_keys_only)
             return answer;
     }
     return Lookup::absent();
+}
+
+bool TableList::may_block() const
+{
+    return std::ranges::any_of(tables_, [](const auto& table) { return table->may_block(); });
 }
 
 bool TableList::is_stale() const

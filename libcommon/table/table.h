@@ -101,7 +101,7 @@ Result<std::unique_ptr<Table>> open_table(std::string_view spec, const TableOpti
 // broken, so that the mail that needs it waits and everything else goes on.
 std::unique_ptr<Table> open_table_or_unavailable(std::string_view spec, const TableOptions& options = {});
 
-// The types that open_table() knows, sorted: postconf -m.
+// The types that open_table() knows and has the modules for, sorted: postconf -m.
 std::vector<std::string_view> table_types();
 
 // "type:name" -> {type, name}; a bare name gets the default type.
@@ -123,6 +123,7 @@ public:
     Lookup find(std::string_view key, bool fixed_keys_only = false);
 
     bool empty() const { return tables_.empty(); }
+    bool may_block() const; // one of them: use co_await ask() of ask.h
     bool is_stale() const;
     const std::vector<std::unique_ptr<Table>>& tables() const { return tables_; }
 
