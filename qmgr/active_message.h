@@ -18,6 +18,8 @@ struct ActiveMessage {
     std::size_t bounced = 0;     // recipients that failed in this attempt
     bool uncertain = false;      // an agent died: the file knows what was done
     bool wants_trace = false;    // the sender asked for reports
+    bool refilling = false;      // more recipients are being read
+    SteadyTime last_read{};      // of recipients
 };
 
 } // namespace bulkhead

@@ -21,7 +21,6 @@ namespace bulkhead
 namespace
 {
 constexpr int uncertain_limit = 3;
-constexpr std::size_t refill_batch = 5000;
 constexpr Milliseconds defer_pause{5000}; // until a file that could not be moved is tried again
 } // namespace
 
@@ -36,29 +35,10 @@ bool Qmgr::has_expired(const ActiveMessage& message) const
 
 void Qmgr::forget(ActiveMessage& message)
 {
+    scheduler_.forget(message);
+    partly_read_.erase(&message);
     active_.erase(message.id.text());
     after_change();
-}
-
-// A message with more recipients than fit into memory goes on with the next batch.
-Task<bool> Qmgr::read_more_recipients(ActiveMessage& message)
-{
-    const auto read = [this, &message]() -> Result<RecipientBatch> {
-        TRY(const OpenQueueFile file, open_queue_file(*spool_, Queue::active, message.id));
-        return read_recipients(file.fd.get(), message.envelope.sizes, message.envelope.next, refill_batch);
-    };
-    auto batch = co_await offload(read);
-    if (!batch) {
-        log::warn(fmt::format("{}: {}", message.id.text(), batch.error().context));
-        message.envelope.next = {};
-        ++message.deferred;
-        co_return false;
-    }
-    message.envelope.next = batch->next;
-    message.envelope.recipients_unread -=
-        std::min(message.envelope.recipients_unread, batch->recipients.size());
-    message.envelope.recipients = std::move(batch->recipients);
-    co_return !message.envelope.recipients.empty();
 }
 
 // Asks for the notice that a log is for; true when it is sent, or not owed.
@@ -89,13 +69,6 @@ Task<bool> Qmgr::send_notice(const ActiveMessage& message, ipc::Notice notice, Q
 Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
 {
     ActiveMessage& message = *pointer;
-    if (message.envelope.next && !self->is_draining()) {
-        const bool more = co_await self->read_more_recipients(message);
-        if (more) {
-            co_await self->route(message);
-            co_return;
-        }
-    }
     bool recipients_left = message.deferred > 0 || message.envelope.next;
     bool notice_owed = false; // keeps the file: it is the proof that somebody must be told
     if (message.uncertain) {

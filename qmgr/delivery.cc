@@ -11,38 +11,17 @@
 namespace bulkhead
 {
 
+Moment scheduler_time()
+{
+    return std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now().time_since_epoch())
+        .count();
+}
+
 std::string suspended_reason(const std::string& dsn_and_reason)
 {
     const auto blank = dsn_and_reason.find(' ');
     return dsn_and_reason.substr(0, blank) +
            " delivery temporarily suspended:" + dsn_and_reason.substr(std::min(blank, dsn_and_reason.size()));
-}
-
-TransportLimits Qmgr::limits_of(const std::string& transport) const
-{
-    const auto number = [&](std::string_view suffix, int fallback) {
-        const auto value = config().transport_value(transport, suffix);
-        int parsed = fallback;
-        return detail::assign_value(value, at_least(0), parsed) ? parsed : fallback;
-    };
-    const auto feedback = [&](std::string_view suffix) {
-        const auto value = Feedback::parse(config().transport_value(transport, suffix));
-        return value ? *value : Feedback{};
-    };
-    TransportLimits limits;
-    limits.concurrency = number("_destination_concurrency_limit", 20);
-    limits.recipients = number("_destination_recipient_limit", 50);
-    limits.cohorts = number("_destination_concurrency_failed_cohort_limit", 1);
-    limits.initial = number("_initial_destination_concurrency", params_.initial_concurrency());
-    limits.positive = feedback("_destination_concurrency_positive_feedback");
-    limits.negative = feedback("_destination_concurrency_negative_feedback");
-    Seconds delay{0};
-    if (detail::assign_value(config().transport_value(transport, "_destination_rate_delay"), at_least(0),
-                             delay))
-        limits.rate_delay = delay;
-    if (transport == retry_transport)
-        limits.cohorts = 0;
-    return limits;
 }
 
 ipc::Service& Qmgr::agent(const std::string& transport)
@@ -63,7 +42,7 @@ void Qmgr::trace_choice(const Entry& entry) const
 
 void Qmgr::pump()
 {
-    const std::int64_t now = WallTime::now().seconds;
+    const Moment now = scheduler_time();
     while (!is_draining() && in_flight_ < in_flight_limit_) {
         auto entry = scheduler_.next(now);
         if (!entry)
@@ -78,10 +57,10 @@ void Qmgr::pump()
 
 void Qmgr::arm_event_timer()
 {
-    const std::int64_t now = WallTime::now().seconds;
-    const std::int64_t at = scheduler_.next_event(now);
+    const Moment now = scheduler_time();
+    const Moment at = scheduler_.next_event(now);
     if (at > 0)
-        event_timer_.start(Seconds(at - now));
+        event_timer_.start(std::chrono::ceil<Milliseconds>(std::chrono::microseconds(at - now)));
 }
 
 ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
@@ -117,15 +96,16 @@ void Qmgr::reroute(std::unique_ptr<Entry> entry, const std::string& reason)
     std::vector<RoutedRecipient> recipients;
     for (ipc::DeliveryRecipient& recipient : entry->recipients)
         recipients.push_back({std::move(recipient), retry_transport, reason});
-    const std::int64_t now = WallTime::now().seconds;
+    const Moment now = scheduler_time();
     scheduler_.returned(std::move(entry), now);
-    scheduler_.add(message, std::move(recipients), now);
+    scheduler_.add(message, std::move(recipients), message.envelope.recipients_unread, now);
 }
 
 void Qmgr::transport_failed(const std::string& transport, const std::string& reason)
 {
     log::warn(fmt::format("{}", reason));
-    scheduler_.suspend_transport(transport, WallTime::now().seconds + params_.transport_retry_time().count());
+    const Moment rest = std::chrono::microseconds(params_.transport_retry_time()).count();
+    scheduler_.suspend_transport(transport, scheduler_time() + rest);
     for (auto& waiting : scheduler_.take_waiting(transport, nullptr))
         reroute(std::move(waiting), "4.3.0 mail transport unavailable");
 }
@@ -134,8 +114,20 @@ void Qmgr::settled(ActiveMessage& message, std::size_t recipients)
 {
     message.outstanding -= recipients;
     recipients_in_memory_ -= recipients;
-    if (message.outstanding == 0)
+    go_on(message);
+}
+
+// What comes next for a message: more of its recipients, or its end.
+void Qmgr::go_on(ActiveMessage& message)
+{
+    if (message.refilling)
+        return;
+    if (wants_refill(message)) {
+        message.refilling = true;
+        scope_.spawn(refill, this, &message);
+    } else if (message.outstanding == 0) {
         scope_.spawn(complete, this, &message);
+    }
 }
 
 Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
@@ -144,7 +136,7 @@ Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
     const ipc::Message request = encode(self->request_for(*entry));
     const auto answer = co_await self->agent(transport).call(request);
     --self->in_flight_;
-    const std::int64_t now = WallTime::now().seconds;
+    const Moment now = scheduler_time();
     ActiveMessage& message = *entry->message;
     const std::size_t recipients = entry->recipients.size();
 
@@ -164,10 +156,10 @@ Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
         if (report->site_reason.empty()) {
             self->scheduler_.delivered(std::move(entry), now);
         } else {
-            const std::string nexthop = entry->destination->nexthop;
+            const std::string queue = entry->destination->name;
             const std::string reason = report->site_dsn + " " + report->site_reason;
             if (self->scheduler_.site_failed(std::move(entry), reason, now, self->params_.minimal_backoff()))
-                for (auto& waiting : self->scheduler_.take_waiting(transport, &nexthop))
+                for (auto& waiting : self->scheduler_.take_waiting(transport, &queue))
                     self->reroute(std::move(waiting), suspended_reason(reason));
         }
         self->settled(message, recipients);

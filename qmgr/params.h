@@ -29,6 +29,8 @@ struct QmgrParams : ParamSet {
                                         "how long a broken transport rests"};
     Param<std::vector<std::string>> defer_transports{this, "defer_transports", "",
                                                      "transports that deliver only when flushed"};
+    Param<std::string> recipient_delimiter{this, "recipient_delimiter", "",
+                                           "what separates a user name from its extension"};
     Param<std::string> bounce_service{this, "bounce_service_name", "bounce", "the service that returns mail"};
     Param<std::string> defer_service{this, "defer_service_name", "defer",
                                      "the service that keeps deferred recipients"};

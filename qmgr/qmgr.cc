@@ -25,7 +25,7 @@ namespace
 
 constexpr std::size_t claims_at_once = 32;
 constexpr std::size_t scan_slice = 200;
-constexpr std::size_t recipient_batch = 5000;
+constexpr std::size_t recipients_looked_at = 5000; // for one destination
 constexpr Milliseconds busy_retry{1000};
 constexpr Seconds stranded_pause{60};
 constexpr Milliseconds drain_patience{3000};
@@ -37,10 +37,10 @@ Qmgr::Qmgr()
     : scheduler_([this](const std::string& transport) { return limits_of(transport); }),
       scan_timer_([this] { run_queue(); }), busy_timer_([this] { request_scans(true, false, false); }),
       event_timer_([this] {
-          scheduler_.tick(WallTime::now().seconds);
+          scheduler_.tick(scheduler_time());
           pump();
       }),
-      leave_timer_([this] {
+      refill_timer_([this] { refill_all(); }), leave_timer_([this] {
           leave_ = true;
           activity_changed();
       })
@@ -55,15 +55,7 @@ Result<> Qmgr::before_jail()
     defer_.emplace("private/" + params_.defer_service(), timeout);
     trace_.emplace("private/" + params_.trace_service(), timeout);
     in_flight_limit_ = std::clamp<std::size_t>(raise_descriptor_limit() / 2, 8, 2000);
-    for (const char* suffix :
-         {"_destination_concurrency_positive_feedback", "_destination_concurrency_negative_feedback"}) {
-        const std::string name = std::string("default") + suffix;
-        const auto value = Feedback::parse(config().get(name));
-        if (!value)
-            return Error{Fault::config,
-                         fmt::format("{}: {}: {}", config().place(name), name, value.error().context)};
-    }
-    return {};
+    return check_transports();
 }
 
 Result<> Qmgr::after_jail()
@@ -193,7 +185,7 @@ void Qmgr::notified(std::string_view letters)
     if (has('F'))
         scheduler_.forget_failures();
     request_scans(has('W') || has('I'), has('D'), has('A'));
-    scheduler_.tick(WallTime::now().seconds);
+    scheduler_.tick(scheduler_time());
     pump();
 }
 
@@ -224,7 +216,7 @@ Task<> Qmgr::flush(Qmgr* self, ipc::QueueFlush what)
             auto file = open_queue_file(*self->spool_, entry->path);
             if (!file)
                 continue;
-            const auto envelope = read_envelope(file->fd.get(), {.max_recipients = recipient_batch});
+            const auto envelope = read_envelope(file->fd.get(), {.max_recipients = recipients_looked_at});
             const auto matches = [&](const Recipient& r) {
                 return equals_ignoring_case(split_address(r.address).domain, what.destination);
             };
@@ -248,8 +240,7 @@ Task<> Qmgr::flush(Qmgr* self, ipc::QueueFlush what)
 bool Qmgr::has_room() const
 {
     return claiming_.size() < claims_at_once &&
-           active_.size() + claiming_.size() < static_cast<std::size_t>(params_.active_limit()) &&
-           recipients_in_memory_ < static_cast<std::size_t>(params_.recipient_limit());
+           active_.size() + claiming_.size() < static_cast<std::size_t>(params_.active_limit());
 }
 
 Task<> Qmgr::wait_for_room()
@@ -350,11 +341,21 @@ Task<> Qmgr::rehash(Qmgr* self)
         log::warn(moved.error().context);
 }
 
+static void log_activation(const ActiveMessage& message)
+{
+    const Envelope& envelope = message.envelope;
+    LogLine line(message.id.text());
+    line.address("from", external_form(envelope.sender))("size", envelope.message_size());
+    line("nrcpt", static_cast<std::int64_t>(envelope.recipients.size() + envelope.recipients_unread))
+        .note("queue active");
+    log::info(line.text());
+}
+
 Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
 {
     if (self->active_.contains(id.text()) || !self->claiming_.insert(id.text()).second)
         co_return;
-    options.max_recipients = recipient_batch;
+    options.max_recipients = self->first_batch();
     const auto claim_it = [self, &id, &options] { return claim_queue_file(*self->spool_, id, options); };
     Claim claim = co_await offload(claim_it);
     self->claiming_.erase(id.text());
@@ -371,7 +372,16 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
         if (claim.unthrottle)
             self->scheduler_.forget_failures();
         self->active_.emplace(id.text(), std::move(owned));
+        log_activation(message);
+        message.refilling = true; // until these are on their way
+        if (message.envelope.next)
+            self->partly_read_.insert(&message);
         co_await self->route(message);
+        message.refilling = false;
+        message.last_read = SteadyClock::now();
+        if (!self->partly_read_.empty() && !self->refill_timer_.running())
+            self->refill_timer_.start(Seconds(1));
+        self->go_on(message); // nothing may be left: all were settled before a crash, or a notice is owed
         break;
     }
     case ClaimState::corrupt:
@@ -406,19 +416,15 @@ void Qmgr::after_change()
     Loop::current().post([this] { activity_changed(); });
 }
 
+// The recipients that have just been read go to the scheduler.
 Task<> Qmgr::route(ActiveMessage& message)
 {
     Envelope& envelope = message.envelope;
     std::vector<Recipient> recipients = std::exchange(envelope.recipients, {});
-    message.outstanding = recipients.size();
+    message.outstanding += recipients.size();
     recipients_in_memory_ += recipients.size();
-    LogLine line(message.id.text());
-    line.address("from", external_form(envelope.sender))("size", envelope.message_size());
-    line("nrcpt", static_cast<std::int64_t>(recipients.size() + envelope.recipients_unread))
-        .note("queue active");
-    log::info(line.text());
 
-    message.wants_trace = envelope.trace_flags != 0;
+    message.wants_trace |= envelope.trace_flags != 0;
     std::vector<RoutedRecipient> routed;
     routed.reserve(recipients.size());
     for (Recipient& recipient : recipients) {
@@ -429,11 +435,7 @@ Task<> Qmgr::route(ActiveMessage& message)
         RoutedRecipient answer = co_await route_recipient(message, std::move(wanted));
         routed.push_back(std::move(answer));
     }
-    if (routed.empty()) { // all were settled before a crash, or a notice is still owed
-        scope_.spawn(complete, this, &message);
-        co_return;
-    }
-    scheduler_.add(message, std::move(routed), WallTime::now().seconds);
+    scheduler_.add(message, std::move(routed), envelope.recipients_unread, scheduler_time());
     pump();
 }
 
@@ -459,8 +461,10 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
         if (routed.nexthop.empty())
             routed.nexthop = common().myhostname();
     }
-    const std::int64_t now = WallTime::now().seconds;
-    const std::string dead = scheduler_.suspension(routed.transport, routed.nexthop, now);
+    name_queue(routed);
+    const Moment now = scheduler_time();
+    const std::string& queue = routed.queue.empty() ? routed.nexthop : routed.queue;
+    const std::string dead = scheduler_.suspension(routed.transport, queue, now);
     if (!dead.empty())
         routed.nexthop = suspended_reason(dead);
     else if (scheduler_.is_suspended(routed.transport, now))
@@ -471,7 +475,20 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
     else
         co_return std::move(routed);
     routed.transport = retry_transport;
+    routed.queue.clear();
     co_return std::move(routed);
+}
+
+// Where every recipient is delivered alone, each mailbox is a destination of its own
+// (feature-map.md section f), extensions not counted.
+void Qmgr::name_queue(RoutedRecipient& routed) const
+{
+    if (routed.transport == retry_transport || routed.transport == error_transport ||
+        config().transport_value(routed.transport, "_destination_recipient_limit") != "1")
+        return;
+    const std::string_view local = split_address(routed.recipient.address).local;
+    const std::string_view user = split_extension(local, params_.recipient_delimiter()).user;
+    routed.queue = fmt::format("{}@{}", user, routed.nexthop);
 }
 
 } // namespace bulkhead

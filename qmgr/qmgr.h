@@ -26,6 +26,10 @@ namespace bulkhead
 
 // The transport whose agent defers everything; its next hop is the reason.
 inline constexpr const char* retry_transport = "retry";
+inline constexpr const char* error_transport = "error";
+
+// The scheduler's clock.
+Moment scheduler_time();
 
 // "4.4.1 connect to x" becomes "4.4.1 delivery temporarily suspended: connect to x".
 std::string suspended_reason(const std::string& dsn_and_reason);
@@ -54,6 +58,7 @@ private:
     void take_arrivals();
     static Task<> activate(Qmgr* self, QueueId id, ClaimOptions options);
     Task<> route(ActiveMessage& message);
+    void name_queue(RoutedRecipient& routed) const;
     Task<RoutedRecipient> route_recipient(const ActiveMessage& message, ipc::DeliveryRecipient recipient);
     void request_scans(bool incoming, bool deferred, bool ignore_time);
     void start_scans();
@@ -76,10 +81,19 @@ private:
     void settled(ActiveMessage& message, std::size_t recipients);
     ipc::Service& agent(const std::string& transport);
     TransportLimits limits_of(const std::string& transport) const;
+    Result<> check_transports() const;
+
+    // ---- refill ----
+    std::size_t free_recipients() const;
+    std::size_t first_batch() const;
+    std::size_t next_batch(const ActiveMessage& message) const;
+    bool wants_refill(const ActiveMessage& message) const;
+    void go_on(ActiveMessage& message);
+    void refill_all();
+    static Task<> refill(Qmgr* self, ActiveMessage* message);
 
     // ---- completion ----
     static Task<> complete(Qmgr* self, ActiveMessage* message);
-    Task<bool> read_more_recipients(ActiveMessage& message);
     Task<bool> send_notice(const ActiveMessage& message, ipc::Notice notice, Queue log);
     Task<> defer_message(ActiveMessage& message);
     Task<> remove_message(ActiveMessage& message);
@@ -102,6 +116,7 @@ private:
     std::unordered_set<std::string> claiming_;
     std::unordered_map<std::string, int> uncertain_retries_;
     std::deque<QueueId> arrivals_;
+    std::unordered_set<ActiveMessage*> partly_read_;
     std::size_t in_flight_ = 0;
     std::size_t in_flight_limit_ = 1000;
     std::size_t recipients_in_memory_ = 0;
@@ -123,6 +138,7 @@ private:
     Timer scan_timer_;
     Timer busy_timer_; // files that were busy are looked for again
     Timer event_timer_;
+    Timer refill_timer_;
     Timer leave_timer_;
 };
 

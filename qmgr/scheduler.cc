@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -36,13 +37,16 @@ Result<Feedback> Feedback::parse(std::string_view text)
     return Feedback{*amount / *number, false};
 }
 
-Transport& Scheduler::transport(const std::string& name)
+// ---- the parts --------------------------------------------------------------------
+
+TransportState& Scheduler::transport(const std::string& name)
 {
     auto& slot = transports_[name];
     if (!slot) {
-        slot = std::make_unique<Transport>();
+        slot = std::make_unique<TransportState>();
         slot->name = name;
         slot->limits = limits_of_(name);
+        slot->extra_left = slot->limits.extra_recipients;
     }
     return *slot;
 }
@@ -50,161 +54,236 @@ Transport& Scheduler::transport(const std::string& name)
 // The window of a destination that nothing is known about.
 static int initial_window(const TransportLimits& limits)
 {
-    const int limit = limits.rate_delay > Seconds(0) ? 1 : limits.concurrency;
+    const int limit = limits.window_limit();
     return limit > 0 ? std::min(limits.initial, limit) : limits.initial;
 }
 
-Destination& Scheduler::destination(Transport& of, const std::string& nexthop)
+Destination& Scheduler::destination(TransportState& of, const RoutedRecipient& routed)
 {
-    auto& slot = of.destinations[nexthop];
-    if (!slot) {
-        slot = std::make_unique<Destination>();
-        slot->transport = &of;
-        slot->nexthop = nexthop;
-        slot->window = initial_window(of.limits);
+    std::string name = lower(routed.queue.empty() ? routed.nexthop : routed.queue);
+    auto found = of.destinations.find(name);
+    if (found == of.destinations.end()) {
+        auto fresh = std::make_unique<Destination>();
+        fresh->transport = &of;
+        fresh->nexthop = routed.nexthop;
+        fresh->name = name;
+        fresh->window = initial_window(of.limits);
+        found = of.destinations.emplace(std::move(name), std::move(fresh)).first;
     }
-    return *slot;
+    return *found->second;
 }
 
-const Destination* Scheduler::find(const std::string& transport_name, const std::string& nexthop) const
+const Destination* Scheduler::find(const std::string& transport_name, const std::string& queue) const
 {
     const auto found = transports_.find(transport_name);
     if (found == transports_.end())
         return nullptr;
-    const auto slot = found->second->destinations.find(nexthop);
+    const auto slot = found->second->destinations.find(lower(queue));
     return slot == found->second->destinations.end() ? nullptr : slot->second.get();
 }
 
-void Scheduler::add(ActiveMessage& message, std::vector<RoutedRecipient> recipients, std::int64_t now)
+Job& Scheduler::job(ActiveMessage& message, TransportState& via, Moment now)
 {
-    ++order_;
-    // Recipients of one destination follow one another: entries fill up.
-    std::ranges::sort(recipients, [](const RoutedRecipient& a, const RoutedRecipient& b) {
-        return std::tie(a.transport, a.nexthop, a.recipient.offset) <
-               std::tie(b.transport, b.nexthop, b.recipient.offset);
-    });
-    for (RoutedRecipient& routed : recipients) {
-        Transport& via = transport(routed.transport);
-        Destination& to = destination(via, routed.nexthop);
-        auto& job = jobs_[{&message, &via}];
-        if (!job) {
-            job = std::make_unique<Job>();
-            job->message = &message;
-            job->transport = &via;
-            job->order = order_;
-        }
-        auto peer = std::ranges::find(to.peers, job.get(), &Peer::job);
-        if (!to.peers.empty() && to.peers.back().job == job.get())
-            peer = std::prev(to.peers.end());
-        if (peer == to.peers.end()) {
-            const auto behind =
-                std::ranges::find_if(to.peers, [&](const Peer& p) { return p.job->order > job->order; });
-            peer = to.peers.emplace(behind);
-            peer->job = job.get();
-        }
-        const auto limit = static_cast<std::size_t>(via.limits.recipients);
-        if (peer->entries.empty() || (limit > 0 && peer->entries.back()->recipients.size() >= limit)) {
-            auto entry = std::make_unique<Entry>();
-            entry->message = &message;
-            entry->job = job.get();
-            entry->destination = &to;
-            peer->entries.push_back(std::move(entry));
-            ++to.todo;
-            ++job->entries;
-            ++waiting_;
-        }
-        peer->entries.back()->recipients.push_back(std::move(routed.recipient));
-        refresh(to, now);
+    constexpr Place step = Place{1} << 32; // room for those that preempt
+    auto& slot = jobs_[&message][&via];
+    if (!slot) {
+        slot = std::make_unique<Job>();
+        slot->message = &message;
+        slot->transport = &via;
+        slot->queued = now;
+        slot->home = slot->place = via.last_place += step;
     }
+    return *slot;
 }
 
+// ---- work comes in ----------------------------------------------------------------
+
+void Scheduler::add(ActiveMessage& message, std::vector<RoutedRecipient> recipients, std::size_t unread,
+                    Moment now)
+{
+    // Recipients of one destination follow one another: entries fill up.
+    std::ranges::sort(recipients, [](const RoutedRecipient& a, const RoutedRecipient& b) {
+        return std::tie(a.transport, a.queue, a.nexthop, a.recipient.offset) <
+               std::tie(b.transport, b.queue, b.nexthop, b.recipient.offset);
+    });
+    for (RoutedRecipient& routed : recipients) {
+        TransportState& via = transport(routed.transport);
+        Destination& to = destination(via, routed);
+        add_to_entry(job(message, via, now), to, std::move(routed.recipient));
+        refresh(to, now);
+    }
+    const auto jobs = jobs_.find(&message);
+    if (jobs != jobs_.end())
+        for (auto& [via, job] : jobs->second)
+            job->unread = unread;
+}
+
+void Scheduler::add_to_entry(Job& job, Destination& to, ipc::DeliveryRecipient recipient)
+{
+    TransportState& via = *job.transport;
+    if (job.waiting == 0)
+        enlist(job);
+    Peer& peer = to.peers[job.place];
+    peer.job = &job;
+    job.peers.insert(&to);
+    const auto limit = static_cast<std::size_t>(via.limits.recipients);
+    if (peer.entries.empty() || (limit > 0 && peer.entries.back()->recipients.size() >= limit)) {
+        auto entry = std::make_unique<Entry>();
+        entry->message = job.message;
+        entry->job = &job;
+        entry->destination = &to;
+        peer.entries.push_back(std::move(entry));
+        ++to.todo;
+        ++job.waiting;
+        ++job.read;
+        ++waiting_;
+    }
+    peer.entries.back()->recipients.push_back(std::move(recipient));
+    ++via.recipients;
+}
+
+// ---- who is ready -----------------------------------------------------------------
+
 // Puts a destination into its transport's ready list, or takes it out.
-void Scheduler::refresh(Destination& to, std::int64_t now)
+void Scheduler::refresh(Destination& to, Moment now)
 {
     if (to.window == 0 && to.dead_until <= now) { // the rest is over: begin anew
         to.window = to.busy > 0 ? to.busy : initial_window(to.transport->limits);
         to.success = to.failure = to.failed_cohorts = 0;
         to.dead_reason.clear();
     }
-    const bool ready = to.todo > 0 && to.window > to.busy && to.not_before <= now;
-    if (!ready)
-        unready(to);
-    if (!ready || to.ready)
+    rest(to, now);
+    unready(to);
+    if (to.todo == 0 || to.window <= to.busy || to.not_before > now)
         return;
-    to.transport->ready.push_back(&to);
-    to.ready = true;
+    to.ready_at = {to.peers.begin()->first, to.turn};
+    to.transport->ready.emplace(to.ready_at, &to);
+    to.is_ready = true;
     serve(*to.transport);
 }
 
-void Scheduler::serve(Transport& via)
+// Keeps the list of those that wait for a time.
+void Scheduler::rest(Destination& to, Moment now)
 {
-    if (via.serving)
+    const Moment until = std::max(to.window == 0 ? to.dead_until : 0, to.not_before);
+    const Moment wanted = until > now ? until : 0;
+    if (wanted == to.resting_until)
+        return;
+    if (to.resting_until > 0)
+        resting_.erase({to.resting_until, &to});
+    if (wanted > 0)
+        resting_.emplace(wanted, &to);
+    to.resting_until = wanted;
+}
+
+void Scheduler::serve(TransportState& via)
+{
+    if (via.is_serving)
         return;
     serving_.push_back(&via);
-    via.serving = true;
+    via.is_serving = true;
 }
 
 void Scheduler::unready(Destination& to)
 {
-    if (!to.ready)
+    if (!to.is_ready)
         return;
-    to.transport->ready.remove(&to);
-    to.ready = false;
+    to.transport->ready.erase({to.ready_at, &to});
+    to.is_ready = false;
 }
 
-std::unique_ptr<Entry> Scheduler::next(std::int64_t now)
+// ---- work goes out ----------------------------------------------------------------
+
+std::unique_ptr<Entry> Scheduler::next(Moment now)
 {
     for (std::size_t turns = serving_.size(); turns > 0; --turns) {
-        Transport& via = *serving_.front();
+        TransportState& via = *serving_.front();
         serving_.pop_front();
-        if (via.ready.empty() || via.dead_until > now) {
-            via.serving = false;
+        if (via.ready.empty() || via.rests_until() > now) {
+            via.is_serving = false;
             continue;
         }
         serving_.push_back(&via); // the transports take turns
-        Destination& to = *via.ready.front();
-        via.ready.pop_front(); // and so do its destinations
-        to.ready = false;
-        Peer& peer = to.peers.front();
-        std::unique_ptr<Entry> entry = std::move(peer.entries.front());
-        peer.entries.pop_front();
-        if (peer.entries.empty())
-            to.peers.pop_front();
-        --to.todo;
-        --waiting_;
-        ++to.busy;
-        if (via.limits.rate_delay > Seconds(0))
-            to.not_before = now + via.limits.rate_delay.count();
-        refresh(to, now);
-        return entry;
+        Job& first = *via.ready.begin()->second->peers.begin()->second.job;
+        preempt(via, first, now);
+        return take(via, *via.ready.begin()->second, now);
     }
     return nullptr;
 }
 
-void Scheduler::release(Destination& to, Job& job, std::int64_t now)
+std::unique_ptr<Entry> Scheduler::take(TransportState& via, Destination& to, Moment now)
 {
+    const auto first = to.peers.begin();
+    Job& job = *first->second.job;
+    std::unique_ptr<Entry> entry = std::move(first->second.entries.front());
+    first->second.entries.pop_front();
+    unready(to);
+    if (first->second.entries.empty()) {
+        to.peers.erase(first);
+        job.peers.erase(&to);
+    }
+    --to.todo;
+    --waiting_;
+    ++to.busy;
+    to.turn = ++via.turns;
+    --job.waiting;
+    ++job.busy;
+    ++job.selected;
+    ++job.slots_available;
+    ++job.slots_used;
+    if (job.waiting == 0)
+        retire(job);
+    if (via.limits.destination_rate.is_per_start())
+        to.not_before = std::max(to.not_before, now - via.limits.destination_rate.interval()) +
+                        via.limits.destination_rate.interval();
+    if (via.limits.transport_rate.is_limited())
+        via.not_before = std::max(via.not_before, now - via.limits.transport_rate.interval()) +
+                         via.limits.transport_rate.interval();
+    refresh(to, now);
+    return entry;
+}
+
+void Scheduler::forget(const ActiveMessage& message)
+{
+    jobs_.erase(&message);
+}
+
+// ---- outcomes ---------------------------------------------------------------------
+
+void Scheduler::release(Entry& entry, Moment now)
+{
+    Destination& to = *entry.destination;
+    Job& job = *entry.job;
+    TransportState& via = *to.transport;
     --to.busy;
-    if (--job.entries == 0)
-        jobs_.erase({job.message, job.transport});
+    via.recipients -= entry.recipients.size();
+    if (via.limits.destination_rate.is_delay())
+        to.not_before = now + via.limits.destination_rate.interval();
+    --job.busy;
     refresh(to, now);
     forget_if_unused(to, now);
 }
 
-void Scheduler::forget_if_unused(Destination& to, std::int64_t now)
+void Scheduler::forget_if_unused(Destination& to, Moment now)
 {
-    if (to.busy > 0 || to.todo > 0 || to.window == 0 || to.not_before > now)
+    TransportState& via = *to.transport;
+    // What is known of dead destinations is worth its memory, up to a point.
+    const auto dead_limit = 2 * static_cast<std::size_t>(via.limits.recipients_in_memory);
+    if (to.busy > 0 || to.todo > 0 || (to.window == 0 && resting_.size() <= dead_limit) ||
+        to.not_before > now)
         return;
     unready(to);
-    Transport& via = *to.transport;
-    via.destinations.erase(via.destinations.find(to.nexthop));
+    if (to.resting_until > 0)
+        resting_.erase({to.resting_until, &to});
+    via.destinations.erase(via.destinations.find(to.name));
 }
 
-void Scheduler::delivered(std::unique_ptr<Entry> entry, std::int64_t now)
+void Scheduler::delivered(std::unique_ptr<Entry> entry, Moment now)
 {
     Destination& to = *entry->destination;
     const TransportLimits& limits = to.transport->limits;
     to.failed_cohorts = 0;
-    const int limit = limits.rate_delay > Seconds(0) ? 1 : limits.concurrency;
+    const int limit = limits.window_limit();
     if (to.window > 0 && (limit == 0 || to.window < limit) && to.window < to.busy + limits.initial) {
         const double feedback = limits.positive.at(to.window);
         to.success += feedback;
@@ -216,11 +295,10 @@ void Scheduler::delivered(std::unique_ptr<Entry> entry, std::int64_t now)
         if (limit > 0)
             to.window = std::min(to.window, limit);
     }
-    release(to, *entry->job, now);
+    release(*entry, now);
 }
 
-bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& reason, std::int64_t now,
-                            Seconds rest)
+bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& reason, Moment now, Seconds rest)
 {
     Destination& to = *entry->destination;
     const TransportLimits& limits = to.transport->limits;
@@ -229,7 +307,7 @@ bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& rea
         if (limits.cohorts > 0 && to.failed_cohorts >= limits.cohorts) {
             to.window = 0;
             to.dead_reason = reason;
-            to.dead_until = now + rest.count();
+            to.dead_until = now + std::chrono::microseconds(rest).count();
         } else {
             const double feedback = limits.negative.at(to.window);
             to.failure -= feedback;
@@ -242,53 +320,70 @@ bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& rea
         }
     }
     const bool dead = to.window == 0;
-    release(to, *entry->job, now);
+    release(*entry, now);
     return dead;
 }
 
-void Scheduler::returned(std::unique_ptr<Entry> entry, std::int64_t now)
+void Scheduler::returned(std::unique_ptr<Entry> entry, Moment now)
 {
-    release(*entry->destination, *entry->job, now);
+    release(*entry, now);
 }
 
-void Scheduler::suspend_transport(const std::string& name, std::int64_t until)
+// ---- trouble ----------------------------------------------------------------------
+
+void Scheduler::suspend_transport(const std::string& name, Moment until)
 {
     transport(name).dead_until = until;
 }
 
-bool Scheduler::is_suspended(const std::string& name, std::int64_t now) const
+bool Scheduler::is_suspended(const std::string& name, Moment now) const
 {
     const auto found = transports_.find(name);
     return found != transports_.end() && found->second->dead_until > now;
 }
 
-std::string Scheduler::suspension(const std::string& transport_name, const std::string& nexthop,
-                                  std::int64_t now) const
+std::string Scheduler::suspension(const std::string& transport_name, const std::string& queue,
+                                  Moment now) const
 {
-    const Destination* const to = find(transport_name, nexthop);
+    const Destination* const to = find(transport_name, queue);
     return to && to->window == 0 && to->dead_until > now ? to->dead_reason : std::string();
 }
 
+void Scheduler::take_waiting_of(Destination& to, std::vector<std::unique_ptr<Entry>>& taken)
+{
+    unready(to);
+    for (auto& [place, peer] : to.peers) {
+        Job& job = *peer.job;
+        for (auto& entry : peer.entries) {
+            // The destination counts it as busy until the caller returns it.
+            ++to.busy;
+            ++job.busy;
+            ++job.selected;
+            --job.waiting;
+            taken.push_back(std::move(entry));
+        }
+        job.peers.erase(&to);
+        if (job.waiting == 0)
+            retire(job);
+    }
+    waiting_ -= to.todo;
+    to.todo = 0;
+    to.peers.clear();
+}
+
 std::vector<std::unique_ptr<Entry>> Scheduler::take_waiting(const std::string& transport_name,
-                                                            const std::string* nexthop)
+                                                            const std::string* queue)
 {
     std::vector<std::unique_ptr<Entry>> taken;
     const auto found = transports_.find(transport_name);
     if (found == transports_.end())
         return taken;
-    for (auto& [name, to] : found->second->destinations) {
-        if (nexthop && name != *nexthop)
-            continue;
-        for (Peer& peer : to->peers)
-            for (auto& entry : peer.entries) {
-                // The destination counts it as busy until the caller returns it.
-                ++to->busy;
-                taken.push_back(std::move(entry));
-            }
-        waiting_ -= to->todo;
-        to->todo = 0;
-        to->peers.clear();
-        unready(*to);
+    auto& destinations = found->second->destinations;
+    if (queue == nullptr) {
+        for (auto& [name, to] : destinations)
+            take_waiting_of(*to, taken);
+    } else if (const auto to = destinations.find(lower(*queue)); to != destinations.end()) {
+        take_waiting_of(*to->second, taken);
     }
     return taken;
 }
@@ -302,32 +397,31 @@ void Scheduler::forget_failures()
     }
 }
 
-void Scheduler::tick(std::int64_t now)
+// ---- time -------------------------------------------------------------------------
+
+void Scheduler::tick(Moment now)
 {
-    for (auto& [name, via] : transports_) {
-        for (auto next = via->destinations.begin(); next != via->destinations.end();) {
-            Destination& to = *(next++)->second; // it may be forgotten
-            refresh(to, now);
-            forget_if_unused(to, now);
-        }
-        if (!via->ready.empty() && via->dead_until <= now)
-            serve(*via);
+    // Failures that were forgotten end before their time.
+    std::vector<Destination*> over;
+    for (const auto& [until, to] : resting_)
+        if (until <= now || (to->window == 0 && to->dead_until <= now))
+            over.push_back(to);
+    for (Destination* const to : over) {
+        refresh(*to, now);
+        forget_if_unused(*to, now);
     }
+    for (auto& [name, via] : transports_)
+        if (!via->ready.empty() && via->rests_until() <= now)
+            serve(*via);
 }
 
-std::int64_t Scheduler::next_event(std::int64_t now) const
+Moment Scheduler::next_event(Moment now) const
 {
-    std::int64_t earliest = 0;
-    const auto consider = [&](std::int64_t at) {
-        if (at > now && (earliest == 0 || at < earliest))
-            earliest = at;
-    };
+    Moment earliest = resting_.empty() ? 0 : std::max(resting_.begin()->first, now + 1);
     for (const auto& [name, via] : transports_) {
-        consider(via->dead_until);
-        for (const auto& [nexthop, to] : via->destinations) {
-            consider(to->window == 0 ? to->dead_until : 0);
-            consider(to->not_before);
-        }
+        const Moment at = via->rests_until();
+        if (at > now && !via->ready.empty() && (earliest == 0 || at < earliest))
+            earliest = at;
     }
     return earliest;
 }

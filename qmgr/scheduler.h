@@ -6,13 +6,17 @@
 //   peer      job x queue: the message's entries for that destination
 //   entry     one delivery request: some recipients of one message for one queue
 //
-// Destinations of a transport take turns, and inside a destination the jobs keep
-// their order, so that neither a hanging destination nor a long message holds up
-// the others.  Window and feedback as Postfix has them (feature-map.md section f).
+// The jobs of a transport stand in a list.  Served is the first job that has an entry for a
+// destination with room; its destinations take turns.  A hanging destination has no room
+// and so holds up nobody, and a small job may preempt a big one that has already had
+// its share of slots.  Window, feedback and preemption as Postfix has them
+// (feature-map.md section f); what differs is how the first job is found: destinations
+// with room are kept sorted by their first job, so that no list of blocked jobs is searched.
 #pragma once
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "config/rate.h"
 #include "ipc/delivery.h"
 
 #include <cstdint>
@@ -21,17 +25,22 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace bulkhead
 {
 
-struct Transport;
+struct TransportState;
 struct Job;
 struct Destination;
 struct ActiveMessage; // of the caller; the scheduler keeps the pointer only
+
+// Microseconds of a clock that only goes forward.
+using Moment = std::int64_t;
 
 // A feedback number: f, or f divided by the window ("1/concurrency").
 struct Feedback {
@@ -50,7 +59,21 @@ struct TransportLimits {
     int cohorts = 1;      // destination_concurrency_failed_cohort_limit; 0: never dead
     Feedback positive;
     Feedback negative;
-    Seconds rate_delay{0}; // destination_rate_delay
+    Rate destination_rate; // destination_rate_delay
+    Rate transport_rate;   // transport_rate_delay
+
+    int slot_cost = 5;                // delivery_slot_cost; 0 and 1: no preemption
+    int minimum_slots = 3;            // minimum_delivery_slots
+    int slot_discount = 50;           // delivery_slot_discount, percent
+    int slot_loan = 3;                // delivery_slot_loan
+    int recipients_in_memory = 20000; // recipient_limit
+    int extra_recipients = 1000;      // extra_recipient_limit, for jobs that preempt
+    int refill_limit = 100;           // recipient_refill_limit
+    Seconds refill_delay{5};          // recipient_refill_delay
+
+    // Deliveries to one destination at once; 0: no limit.  A delay between deliveries
+    // means one at a time, a rate does not.
+    int window_limit() const { return destination_rate.is_delay() ? 1 : concurrency; }
 };
 
 struct Entry {
@@ -65,36 +88,75 @@ struct Peer {
     std::deque<std::unique_ptr<Entry>> entries;
 };
 
+// Where a job stands in its transport's list; smaller is earlier.
+using Place = std::uint64_t;
+
 struct Destination {
-    Transport* transport = nullptr;
-    std::string nexthop;
-    std::list<Peer> peers; // in the order of their jobs
-    std::size_t todo = 0;  // entries in the peers
+    TransportState* transport = nullptr;
+    std::string name;    // of the queue
+    std::string nexthop; // what the agents are told
+    std::map<Place, Peer> peers;
+    std::size_t todo = 0; // entries in the peers
     int busy = 0;
     int window = 1; // 0: dead
     double success = 0;
     double failure = 0;
     double failed_cohorts = 0;
-    bool ready = false;      // in the transport's ready list
     std::string dead_reason; // "4.4.1 connect to ...", while dead
-    std::int64_t dead_until = 0;
-    std::int64_t not_before = 0; // rate delay
+    Moment dead_until = 0;
+    Moment not_before = 0;    // rate delay
+    Moment resting_until = 0; // as in the scheduler's list of resting destinations; 0: not there
+    bool is_ready = false;
+    std::pair<Place, std::uint64_t> ready_at; // as in the transport's ready list
+    std::uint64_t turn = 0;                   // when it was served last
 };
 
-struct Transport {
+struct TransportState {
     std::string name;
     TransportLimits limits;
     std::map<std::string, std::unique_ptr<Destination>, std::less<>> destinations;
-    std::list<Destination*> ready; // have work and room, in turn
-    std::int64_t dead_until = 0;
-    bool serving = false; // in the scheduler's list of transports with ready destinations
+    // With work and room: by their first job's place, then by who was served longest ago.
+    std::set<std::pair<std::pair<Place, std::uint64_t>, Destination*>> ready;
+    std::map<Place, Job*> jobs; // that have entries waiting
+    Place last_place = 0;
+    std::uint64_t turns = 0;
+    std::size_t recipients = 0; // in memory
+    int extra_left = 0;         // of extra_recipients
+    Moment dead_until = 0;
+    Moment not_before = 0;   // rate delay
+    bool is_serving = false; // in the scheduler's list of transports with ready destinations
+
+    // The best candidate for preemption, good for one second.
+    const Job* candidate_for = nullptr;
+    Job* candidate = nullptr;
+    Moment candidate_second = -1;
+
+    Moment rests_until() const { return std::max(dead_until, not_before); }
 };
 
 struct Job {
     ActiveMessage* message = nullptr;
-    Transport* transport = nullptr;
-    std::uint64_t order = 0; // of the message's activation
-    std::size_t entries = 0; // waiting and being delivered
+    TransportState* transport = nullptr;
+    Place home = 0;          // by age
+    Place place = 0;         // where it stands now
+    Moment queued = 0;       // since when
+    std::size_t waiting = 0; // entries
+    std::size_t busy = 0;    // entries
+    std::int64_t read = 0;   // entries ever made of its recipients
+    std::int64_t selected = 0;
+    std::size_t unread = 0; // recipients of the message that are not in memory
+    std::set<Destination*> peers;
+
+    // Preemption: who stands on whom, and what that has cost.
+    std::int64_t slots_available = 0;
+    std::int64_t slots_used = 0;
+    int level = 0;
+    Job* parent = nullptr;
+    bool is_direct = false; // the parent is the one that it preempted
+    std::vector<Job*> children;
+    int extra = 0; // of the transport's extra recipients
+
+    std::int64_t max_entries() const { return read + static_cast<std::int64_t>(unread); }
 };
 
 // One recipient and where it goes.
@@ -102,6 +164,7 @@ struct RoutedRecipient {
     ipc::DeliveryRecipient recipient;
     std::string transport;
     std::string nexthop;
+    std::string queue{}; // the destination's name when it is not the next hop
 };
 
 class Scheduler
@@ -110,57 +173,82 @@ public:
     using LimitsOf = std::function<TransportLimits(const std::string& transport)>;
     explicit Scheduler(LimitsOf limits_of) : limits_of_(std::move(limits_of)) {}
 
-    // Puts a message's recipients into entries.
-    void add(ActiveMessage& message, std::vector<RoutedRecipient> recipients, std::int64_t now);
+    // Puts a message's recipients into entries.  unread: how many more recipients it has
+    // that are not in memory.
+    void add(ActiveMessage& message, std::vector<RoutedRecipient> recipients, std::size_t unread, Moment now);
+
+    // All of its entries are settled, and it will get no more.
+    void forget(const ActiveMessage& message);
 
     // The next entry that may be delivered now; the caller owns it until it calls
     // one of the three below.
-    std::unique_ptr<Entry> next(std::int64_t now);
+    std::unique_ptr<Entry> next(Moment now);
 
     // The request was carried out: feedback for the destination.
-    void delivered(std::unique_ptr<Entry> entry, std::int64_t now);
+    void delivered(std::unique_ptr<Entry> entry, Moment now);
     // The destination itself is in trouble; true when it is dead from now on.
-    bool site_failed(std::unique_ptr<Entry> entry, const std::string& reason, std::int64_t now, Seconds rest);
+    bool site_failed(std::unique_ptr<Entry> entry, const std::string& reason, Moment now, Seconds rest);
     // The entry could not be handed over; says nothing about the destination.
-    void returned(std::unique_ptr<Entry> entry, std::int64_t now);
+    void returned(std::unique_ptr<Entry> entry, Moment now);
 
     // A transport that cannot be reached gives up its waiting entries until then.
-    void suspend_transport(const std::string& name, std::int64_t until);
-    bool is_suspended(const std::string& name, std::int64_t now) const;
+    void suspend_transport(const std::string& name, Moment until);
+    bool is_suspended(const std::string& name, Moment now) const;
 
-    // Why mail for this destination is not tried now: dead_reason, or empty.
-    std::string suspension(const std::string& transport, const std::string& nexthop, std::int64_t now) const;
+    // Why mail for this queue is not tried now: dead_reason, or empty.
+    std::string suspension(const std::string& transport, const std::string& queue, Moment now) const;
 
     // Takes the waiting entries of a dead destination or transport.
-    std::vector<std::unique_ptr<Entry>> take_waiting(const std::string& transport,
-                                                     const std::string* nexthop);
+    std::vector<std::unique_ptr<Entry>> take_waiting(const std::string& transport, const std::string* queue);
 
     // Forgets what is known of dead destinations and transports (flush).
     void forget_failures();
 
+    // How many more recipients of a message may be read into memory now; has: how many it has there.
+    // free: what the limit over all messages leaves; minimum: what every message may have.
+    std::size_t room_for(const ActiveMessage& message, std::size_t has, std::size_t free,
+                         std::size_t minimum) const;
+    // Reading more is worth the trouble when there is room for so many, or after that long.
+    std::pair<std::size_t, Seconds> refill_of(const ActiveMessage& message) const;
+
     // The earliest time at which something that rests may go on; 0: nothing rests.
-    std::int64_t next_event(std::int64_t now) const;
+    Moment next_event(Moment now) const;
 
     // Lets go on what has rested long enough.
-    void tick(std::int64_t now);
+    void tick(Moment now);
 
     std::size_t waiting() const { return waiting_; }
 
 private:
-    Transport& transport(const std::string& name);
-    Destination& destination(Transport& transport, const std::string& nexthop);
-    const Destination* find(const std::string& transport, const std::string& nexthop) const;
-    void refresh(Destination& destination, std::int64_t now);
-    void release(Destination& destination, Job& job, std::int64_t now);
-    void forget_if_unused(Destination& destination, std::int64_t now);
+    TransportState& transport(const std::string& name);
+    Destination& destination(TransportState& transport, const RoutedRecipient& routed);
+    const Destination* find(const std::string& transport, const std::string& queue) const;
+    Job& job(ActiveMessage& message, TransportState& transport, Moment now);
+    void add_to_entry(Job& job, Destination& destination, ipc::DeliveryRecipient recipient);
+    std::unique_ptr<Entry> take(TransportState& transport, Destination& destination, Moment now);
+    void refresh(Destination& destination, Moment now);
+    void rest(Destination& destination, Moment now);
+    void release(Entry& entry, Moment now);
+    void forget_if_unused(Destination& destination, Moment now);
     void unready(Destination& destination);
-    void serve(Transport& transport);
+    void take_waiting_of(Destination& destination, std::vector<std::unique_ptr<Entry>>& taken);
+    void serve(TransportState& transport);
 
+    // preemption.cc
+    void enlist(Job& job);
+    void retire(Job& job);
+    void give_back(Job& job);
+    void move_to(Job& job, Place place);
+    void renumber(TransportState& transport);
+    Job* find_candidate(const TransportState& transport, const Job& current, Moment now) const;
+    void preempt(TransportState& transport, Job& current, Moment now);
+
+    using Jobs = std::map<TransportState*, std::unique_ptr<Job>>;
     LimitsOf limits_of_;
-    std::map<std::string, std::unique_ptr<Transport>, std::less<>> transports_;
-    std::list<Transport*> serving_;
-    std::map<std::pair<ActiveMessage*, Transport*>, std::unique_ptr<Job>> jobs_;
-    std::uint64_t order_ = 0;
+    std::map<std::string, std::unique_ptr<TransportState>, std::less<>> transports_;
+    std::list<TransportState*> serving_;
+    std::unordered_map<const ActiveMessage*, Jobs> jobs_;
+    std::set<std::pair<Moment, Destination*>> resting_;
     std::size_t waiting_ = 0;
 };
 
