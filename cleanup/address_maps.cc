@@ -100,6 +100,10 @@ Result<AddressMaps> AddressMaps::open(const CleanupParams& params)
     TRY(maps.canonical_roles_, parse_roles(params.canonical_classes));
     TRY(maps.sender_canonical_roles_, parse_roles(params.sender_canonical_classes));
     TRY(maps.recipient_canonical_roles_, parse_roles(params.recipient_canonical_classes));
+    maps.may_block_ = maps.local_.may_block();
+    for (const Map* map : {&maps.canonical_, &maps.sender_canonical_, &maps.recipient_canonical_,
+                           &maps.aliases_, &maps.sender_bcc_, &maps.recipient_bcc_})
+        maps.may_block_ = maps.may_block_ || map->tables.may_block();
     return maps;
 }
 
@@ -127,16 +131,19 @@ Mapped AddressMaps::ask(Map& map, std::string_view address)
         return {};
     AddressKeyOptions options;
     options.recipient_delimiter = delimiter_;
-    bool list_failed = false;
+    std::string list_failure;
     options.is_local = [&](std::string_view domain) {
         const ListMatch local = local_.contains(domain);
-        list_failed = list_failed || local.is_broken();
+        if (local.is_broken())
+            list_failure = local.reason;
         return static_cast<bool>(local) || equals_ignoring_case(domain, myorigin_);
     };
     AddressKey matched;
     const Lookup answer = find_first(map.tables, mapping_keys(address, options), &matched);
-    if (answer.is_broken() || list_failed)
-        return {{}, fmt::format("{} map lookup problem for {}", map.name, address)};
+    if (answer.is_broken() || !list_failure.empty())
+        return {{},
+                fmt::format("{} map lookup problem for {}", map.name, address),
+                answer.is_broken() ? answer.reason() : list_failure};
     if (answer.is_absent())
         return {};
 

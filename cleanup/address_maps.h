@@ -1,6 +1,7 @@
 // The tables that change addresses: canonical_maps and its relatives,
 // virtual_alias_maps, the bcc maps.  One question at a time, no I/O but the tables'
-// own; completing what they answer is the caller's.
+// own; completing what they answer is the caller's.  Where may_block() says so, the
+// questions are asked with co_await ask().
 #pragma once
 
 #include "params.h"
@@ -22,6 +23,7 @@ enum class AddressRole { envelope_sender, envelope_recipient, header_sender, hea
 struct Mapped {
     std::vector<std::string> addresses; // internal form, perhaps incomplete; empty: absent
     std::string fault;                  // not empty: "canonical_maps map lookup problem for a@b"
+    std::string reason;                 // which table failed and why, for the log
 
     bool is_found() const { return !addresses.empty(); }
     bool is_broken() const { return !fault.empty(); }
@@ -47,6 +49,7 @@ public:
     Mapped sender_bcc(std::string_view sender) { return ask(sender_bcc_, sender); }
     Mapped recipient_bcc(std::string_view recipient) { return ask(recipient_bcc_, recipient); }
 
+    bool may_block() const { return may_block_; }
     bool is_stale() const;
 
 private:
@@ -70,6 +73,7 @@ private:
     unsigned canonical_roles_ = 0; // bit per AddressRole
     unsigned sender_canonical_roles_ = 0;
     unsigned recipient_canonical_roles_ = 0;
+    bool may_block_ = false;
 };
 
 // "a@b, joe \"c d\"@e" -> internal forms.  Separators are commas and blanks.

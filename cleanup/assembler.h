@@ -15,6 +15,7 @@
 #include "params.h"
 #include "spool/size_record.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -117,6 +118,7 @@ private:
     Task<> work(Work what);
 
     // envelope
+    Task<Mapped> look_up(std::function<Mapped()> question); // in the tables; logs what failed
     Task<> finish_envelope();
     void write_head();
     Task<> write_groups();

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "table/ask.h"
 
 #include <fmt/format.h>
 
@@ -17,6 +18,14 @@ using ipc::RewriteContext;
 
 static constexpr std::string_view try_later = "message not accepted, try again later";
 
+Task<Mapped> Assembler::look_up(std::function<Mapped()> question)
+{
+    Mapped mapped = co_await ask(policy_.maps.may_block(), std::move(question));
+    if (!mapped.reason.empty())
+        log::warn(fmt::format("{}: {}", queue_id_, mapped.reason));
+    co_return mapped;
+}
+
 Task<Result<std::string>> Assembler::mapped_address(AddressRole role, RewriteContext context,
                                                     std::string address)
 {
@@ -24,7 +33,8 @@ Task<Result<std::string>> Assembler::mapped_address(AddressRole role, RewriteCon
     if (!has(ipc::cleanup_flag::map_addresses) || !policy_.maps.has_canonical(role))
         co_return complete;
     for (int step = 0; step < AddressMaps::canonical_steps; ++step) {
-        Mapped mapped = policy_.maps.canonical(role, step, complete);
+        const auto map = [&] { return policy_.maps.canonical(role, step, complete); };
+        Mapped mapped = co_await look_up(map);
         if (mapped.is_broken())
             co_return Error(Fault::broken, std::move(mapped.fault));
         if (!mapped.is_found())
@@ -53,7 +63,8 @@ Task<> Assembler::finish_envelope()
     co_await write_groups();
     if (has(ipc::cleanup_flag::map_addresses) && stage_ != Stage::refused) {
         std::vector<std::string> copies = split_addresses(params_.always_bcc());
-        Mapped by_sender = policy_.maps.sender_bcc(sender_);
+        const auto find_copies = [&] { return policy_.maps.sender_bcc(sender_); };
+        Mapped by_sender = co_await look_up(find_copies);
         if (by_sender.is_broken())
             refuse(ipc::cleanup_status::temporary, {}, {},
                    fmt::format("{} -- {}", by_sender.fault, try_later));
@@ -131,7 +142,8 @@ Task<> Assembler::write_recipient(Group group, bool with_copies)
         write_final(group, final_address);
     if (!with_copies)
         co_return;
-    const Mapped copies = policy_.maps.recipient_bcc(address);
+    const auto find_copies = [&] { return policy_.maps.recipient_bcc(address); };
+    const Mapped copies = co_await look_up(find_copies);
     if (copies.is_broken())
         refuse(ipc::cleanup_status::temporary, {}, {}, fmt::format("{} -- {}", copies.fault, try_later));
     for (const std::string& copy : copies.addresses)
@@ -172,7 +184,8 @@ Task<Result<std::vector<std::string>>> Assembler::expand(const std::string& reci
         const std::size_t at = pending.back();
         pending.pop_back();
         const std::string address = nodes[at].address;
-        Mapped mapped = policy_.maps.aliases(address);
+        const auto map = [&] { return policy_.maps.aliases(address); };
+        Mapped mapped = co_await look_up(map);
         if (mapped.is_broken())
             co_return Error(Fault::broken, std::move(mapped.fault));
         if (!mapped.is_found()) {

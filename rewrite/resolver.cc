@@ -55,6 +55,13 @@ bool is_numeric(std::string_view domain)
 
 } // namespace
 
+bool RoutingTables::may_block() const
+{
+    return local.may_block() || virtual_alias_domains.may_block() || virtual_mailbox_domains.may_block() ||
+           relay_domains.may_block() || transport.may_block() || sender_recipient_transport.may_block() ||
+           sender_default_transport.may_block() || sender_relayhost.may_block() || relocated.may_block();
+}
+
 bool RoutingTables::is_stale() const
 {
     return local.is_stale() || virtual_alias_domains.is_stale() || virtual_mailbox_domains.is_stale() ||
@@ -63,7 +70,8 @@ bool RoutingTables::is_stale() const
 }
 
 Resolver::Resolver(RoutingValues values, RoutingTables tables)
-    : values_(std::move(values)), route_rules_(values_.rules), tables_(std::move(tables))
+    : values_(std::move(values)), route_rules_(values_.rules), tables_(std::move(tables)),
+      may_block_(tables_.may_block())
 {
     route_rules_.append_at_myorigin = false;
 }

@@ -47,6 +47,7 @@ struct RoutingTables {
     TableList sender_relayhost;
     TableList relocated;
 
+    bool may_block() const;
     bool is_stale() const;
 };
 
@@ -54,6 +55,9 @@ class Resolver
 {
 public:
     Resolver(RoutingValues values, RoutingTables tables);
+
+    // resolve() may wait for another process: use co_await ask().
+    bool may_block() const { return may_block_; }
 
     // Addresses in internal form, an empty sender being the null sender.  An address
     // that cannot have mail is an answer too: transport error.  Fault::broken: a table
@@ -80,6 +84,7 @@ private:
     RoutingValues values_;
     CanonicalRules route_rules_; // for what stands inside of a local part
     RoutingTables tables_;
+    bool may_block_;
 };
 
 } // namespace bulkhead

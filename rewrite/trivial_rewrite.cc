@@ -1,6 +1,7 @@
 #include "trivial_rewrite.h"
 
 #include "log/log.h"
+#include "table/ask.h"
 
 #include <fmt/format.h>
 
@@ -94,11 +95,6 @@ void TrivialRewrite::notice_changes()
 Task<ipc::Message> TrivialRewrite::answer(const ipc::Message& request)
 {
     notice_changes();
-    co_return answer_now(request);
-}
-
-ipc::Message TrivialRewrite::answer_now(const ipc::Message& request)
-{
     const auto refuse = [](const Error& error) {
         log::warn(error.context);
         return ipc::failure(error.context);
@@ -106,20 +102,21 @@ ipc::Message TrivialRewrite::answer_now(const ipc::Message& request)
     if (request.kind() == ipc::Kind::rewrite) {
         const auto asked = ipc::decode_rewrite(request);
         if (!asked)
-            return refuse(asked.error());
+            co_return refuse(asked.error());
         const std::string canonical = resolver_->rewrite(asked->context, asked->address);
-        return ipc::encode_rewritten(canonical);
+        co_return ipc::encode_rewritten(canonical);
     }
     if (request.kind() == ipc::Kind::resolve) {
         const auto asked = ipc::decode_resolve(request);
         if (!asked)
-            return refuse(asked.error());
-        const auto route = resolver_->resolve(asked->sender, asked->address);
+            co_return refuse(asked.error());
+        const auto resolve = [&] { return resolver_->resolve(asked->sender, asked->address); };
+        const auto route = co_await ask(resolver_->may_block(), resolve);
         if (!route)
-            return refuse(route.error());
-        return ipc::encode(*route);
+            co_return refuse(route.error());
+        co_return ipc::encode(*route);
     }
-    return refuse(Error{Fault::malformed, "a request that trivial-rewrite does not know"});
+    co_return refuse(Error{Fault::malformed, "a request that trivial-rewrite does not know"});
 }
 
 } // namespace bulkhead

@@ -21,7 +21,6 @@ protected:
     Task<ipc::Message> answer(const ipc::Message& request) override;
 
 private:
-    ipc::Message answer_now(const ipc::Message& request);
     void notice_changes();
 
     RewriteParams params_;

@@ -5,6 +5,7 @@
 #include "dns/resolver.h"
 #include "log/log.h"
 #include "os/files.h"
+#include "table/ask.h"
 #include "table/local_domains.h"
 
 #include <algorithm>
@@ -154,7 +155,9 @@ Task<> SmtpAgent::refuse_unsafe_addresses(Delivery& delivery)
 Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
 {
     const std::string& sender = attempt.delivery.request().sender;
-    if (auto unmet = requirements_->unmet(text, sender)) {
+    const auto look_up = [&] { return requirements_->unmet(text, sender); };
+    auto unmet = co_await ask(requirements_->may_block(), look_up);
+    if (unmet) {
         attempt.failure = std::move(unmet);
         co_return;
     }

@@ -25,6 +25,9 @@ public:
     // One line for the log at start; empty: nothing is asked for.
     std::string warning() const;
 
+    // unmet() may wait for another process: use co_await ask().
+    bool may_block() const { return policies_.may_block() || passwords_.may_block(); }
+
     // Why mail for this next hop must wait; nullopt: it may go in clear.
     std::optional<DeliveryStatus> unmet(std::string_view nexthop, std::string_view sender);
 

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "log/log.h"
+#include "table/ask.h"
 
 #include <algorithm>
 #include <array>
@@ -271,7 +272,9 @@ Task<Result<>> SmtpSession::open_message()
         co_return Error(Fault::broken, "the message has broken off");
     if (transaction.sink)
         co_return Result<>();
-    const bool local = service_.standalone || service_.policy.is_local_client(peer_);
+    bool local = service_.standalone;
+    if (!local)
+        local = co_await service_.policy.is_local_client(peer_);
     if (service_.standalone) {
         auto opened = co_await PostdropSink::open(service_.params.command_directory());
         if (!opened)
@@ -358,9 +361,15 @@ Task<Reply> SmtpSession::quit(std::string_view)
 
 Task<Reply> SmtpSession::unknown(std::string_view arguments)
 {
-    if (service_.noop_commands.match(verb_))
+    const MatchList& noops = service_.noop_commands;
+    const MatchList& forbidden = service_.forbidden_commands;
+    const auto find_noop = [&] { return static_cast<bool>(noops.match(verb_)); };
+    const bool is_noop = co_await ask(noops.may_block(), find_noop);
+    if (is_noop)
         co_return Reply(250, "2.0.0", "Ok");
-    if (service_.forbidden_commands.match(verb_)) {
+    const auto find_forbidden = [&] { return static_cast<bool>(forbidden.match(verb_)); };
+    const bool is_forbidden = co_await ask(forbidden.may_block(), find_forbidden);
+    if (is_forbidden) {
         closing_ = true;
         log::warn(fmt::format("non-SMTP command from {}: {} {}", label(), verb_, arguments));
         co_return Reply(221, "2.7.0", "Error: this is a mail server");

@@ -102,8 +102,10 @@ Task<Reply> SmtpSession::finish_message(const DataReader& reader)
     const AccessSubject about = subject("END-OF-MESSAGE");
     if (params.message_size() > 0 && reader.size() > static_cast<std::uint64_t>(params.message_size()))
         co_return refuse(about, Reply(552, "5.3.4", "Error: message file too big"));
-    if (reader.saw_bare_newline() && params.bare_newline() == "reject" &&
-        !service_.policy.may_send_bare_newline(peer_)) {
+    bool bad_newline = reader.saw_bare_newline();
+    if (bad_newline)
+        bad_newline = co_await service_.policy.forbids_bare_newline(peer_);
+    if (bad_newline) {
         closing_ = true;
         const Reply reply(params.bare_newline_code(), "5.5.2",
                           service_.myhostname + " Error: bare <LF> received");

@@ -5,6 +5,7 @@
 #include "config/values.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "table/ask.h"
 
 #include <algorithm>
 #include <array>
@@ -109,8 +110,10 @@ void Policy::open_tables()
         {params_.mailbox_recipients, mailboxes_},
         {params_.relay_recipients, relays_},
     }};
-    for (const Row& row : rows)
+    for (const Row& row : rows) {
         row.tables = TableList::open(row.param());
+        listings_may_block_ = listings_may_block_ || row.tables.may_block();
+    }
 }
 
 bool Policy::is_stale() const
@@ -194,15 +197,24 @@ bool Policy::is_own_address(std::string_view address) const
     return static_cast<bool>(own_addresses_.contains(fmt::format("[{}]", address)));
 }
 
-bool Policy::is_local_client(const Peer& client) const
+Task<bool> Policy::is_local_client(const Peer& client) const
 {
-    return !client.network || (local_by_interface_ && is_own_address(client.address)) ||
-           (local_by_network_ && mynetworks_.match(client.address));
+    if (!client.network || (local_by_interface_ && is_own_address(client.address)))
+        co_return true;
+    if (!local_by_network_)
+        co_return false;
+    const auto match = [&] { return mynetworks_.match(client.address); };
+    const ListMatch ours = co_await ask(mynetworks_.may_block(), match);
+    co_return static_cast<bool>(ours);
 }
 
-bool Policy::may_send_bare_newline(const Peer& client) const
+Task<bool> Policy::forbids_bare_newline(const Peer& client) const
 {
-    return !client.network || static_cast<bool>(bare_newline_exclusions_.match(client.address));
+    if (!client.network || params_.bare_newline() != "reject")
+        co_return false;
+    const auto match = [&] { return bare_newline_exclusions_.match(client.address); };
+    const ListMatch excluded = co_await ask(bare_newline_exclusions_.may_block(), match);
+    co_return !excluded;
 }
 
 bool Policy::is_authorized(const ipc::Resolved& resolved) const
@@ -218,7 +230,13 @@ bool Policy::is_authorized(const ipc::Resolved& resolved) const
     return !routed || (params_.untrusted_routing() && resolved.address_class == Class::relay);
 }
 
-Listing Policy::listing_of(const ipc::Resolved& resolved) const
+Task<Listing> Policy::listing_of(const ipc::Resolved& resolved) const
+{
+    const auto find = [&] { return find_listing(resolved); };
+    co_return co_await ask(listings_may_block_, find);
+}
+
+Listing Policy::find_listing(const ipc::Resolved& resolved) const
 {
     using Class = ipc::AddressClass;
     struct Row {

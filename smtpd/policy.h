@@ -42,8 +42,8 @@ public:
     Task<Verdict> check(Step step, const AccessSubject& subject) const;
 
     // Headers of this client's mail are ours to complete.
-    bool is_local_client(const Peer& client) const;
-    bool may_send_bare_newline(const Peer& client) const;
+    Task<bool> is_local_client(const Peer& client) const;
+    Task<bool> forbids_bare_newline(const Peer& client) const;
 
     // A table has changed: the worker should hand over.
     bool is_stale() const;
@@ -56,12 +56,13 @@ public:
     bool is_own_address(std::string_view address) const;
     // A destination that mail is taken for from anybody.
     bool is_authorized(const ipc::Resolved& resolved) const;
-    Listing listing_of(const ipc::Resolved& resolved) const;
+    Task<Listing> listing_of(const ipc::Resolved& resolved) const;
 
 private:
     Policy(const SmtpdParams& params, ipc::RewriteClient& rewriter) : params_(params), rewriter_(rewriter) {}
 
     Result<> open_lists(const Config& config);
+    Listing find_listing(const ipc::Resolved& resolved) const;
     void open_tables();
     Task<Verdict> check_sender(AccessCheck& check) const;
     Task<Verdict> check_recipient(AccessCheck& check, const AccessSubject& subject) const;
@@ -92,6 +93,7 @@ private:
     mutable TableList local_;
     mutable TableList mailboxes_;
     mutable TableList relays_;
+    bool listings_may_block_ = false;
 };
 
 } // namespace bulkhead

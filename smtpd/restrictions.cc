@@ -7,6 +7,7 @@
 #include "config/values.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "table/ask.h"
 
 #include <algorithm>
 #include <array>
@@ -257,7 +258,9 @@ Task<Verdict> AccessCheck::defer(const Rule& rule)
 
 Task<Verdict> AccessCheck::permit_mynetworks(const Rule&)
 {
-    const ListMatch match = policy_.mynetworks().match(subject_.client.address);
+    const MatchList& networks = policy_.mynetworks();
+    const auto look_up = [&] { return networks.match(subject_.client.address); };
+    const ListMatch match = co_await ask(networks.may_block(), look_up);
     if (match.is_broken())
         co_return look_up_failed("mynetworks", match.reason);
     co_return match ? Verdict::permit() : Verdict();
@@ -342,7 +345,7 @@ Task<Verdict> AccessCheck::is_listed(std::string_view address, bool is_sender)
     const auto resolved = co_await resolve(address);
     if (!resolved)
         co_return look_up_failed(address, resolved.error().context);
-    const Listing listing = policy_.listing_of(*resolved);
+    const Listing listing = co_await policy_.listing_of(*resolved);
     if (!listing.failure.empty())
         co_return look_up_failed(address, listing.failure);
     if (listing.listed)
@@ -431,7 +434,8 @@ Task<Verdict> AccessCheck::check_recipient_access(const Rule& rule)
 Task<Verdict> AccessCheck::apply(const Rule& rule, const std::vector<AddressKey>& keys, std::string what)
 {
     using Kind = AccessAction::Kind;
-    const Lookup answer = find_first(*rule.tables, keys);
+    const auto look_up = [&] { return find_first(*rule.tables, keys); };
+    const Lookup answer = co_await ask(rule.tables->may_block(), look_up);
     if (answer.is_absent())
         co_return Verdict();
     if (answer.is_broken())

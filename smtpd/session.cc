@@ -180,8 +180,9 @@ Task<> SmtpSession::obey(std::string text, bool complete, bool bare_newline)
 {
     if (log::verbosity() > 0)
         log::trace(fmt::format("< {}: {}", label(), text));
-    if (bare_newline && service_.params.bare_newline() == "reject" &&
-        !service_.policy.may_send_bare_newline(peer_)) {
+    if (bare_newline)
+        bare_newline = co_await service_.policy.forbids_bare_newline(peer_);
+    if (bare_newline) {
         closing_ = true;
         const AccessSubject about = subject(where_);
         const Reply reply(service_.params.bare_newline_code(), "5.5.2",

@@ -11,6 +11,7 @@
 #include "spool/envelope.h"
 #include "spool/marks.h"
 #include "table/address_lookup.h"
+#include "table/ask.h"
 
 #include <algorithm>
 #include <limits>
@@ -32,13 +33,6 @@ DeliveryStatus status_of(DeliveryOutcome outcome, std::string dsn, std::string r
     if (outcome == DeliveryOutcome::sent)
         status.action = "delivered";
     return status;
-}
-
-// The log line says what failed, the status only that it is the administrator's turn.
-DeliveryStatus misconfigured(const std::string& recipient, std::string_view why)
-{
-    log::warn(fmt::format("recipient {}: {}", recipient, why));
-    return status_of(DeliveryOutcome::deferred, "4.3.5", "mail system configuration error");
 }
 
 DeliveryStatus status_of_failure(const Error& error, const MailboxPath& path, const std::string& recipient)
@@ -85,6 +79,13 @@ Result<> Virtual::before_jail()
     return {};
 }
 
+// The log line says what failed, the status only that it is the administrator's turn.
+Virtual::NoTarget Virtual::misconfigured(const std::string& recipient, std::string_view why)
+{
+    return NoTarget(status_of(DeliveryOutcome::deferred, "4.3.5", "mail system configuration error"),
+                    fmt::format("recipient {}: {}", recipient, why));
+}
+
 Lookup Virtual::find(TableList& table, const std::string& recipient) const
 {
     AddressKeyOptions options;
@@ -92,14 +93,14 @@ Lookup Virtual::find(TableList& table, const std::string& recipient) const
     return find_first(table, mailbox_keys(recipient, options));
 }
 
-std::expected<unsigned, DeliveryStatus> Virtual::find_id(TableList& table, const std::string& name,
-                                                         const std::string& recipient, unsigned minimum)
+std::expected<unsigned, Virtual::NoTarget> Virtual::find_id(TableList& table, const std::string& name,
+                                                            const std::string& recipient, unsigned minimum)
 {
     const Lookup answer = find(table, recipient);
-    if (answer.is_broken()) {
-        log::warn(fmt::format("recipient {}: {}: {}", recipient, name, answer.reason()));
-        return std::unexpected(status_of(DeliveryOutcome::deferred, "4.3.0", "temporary failure"));
-    }
+    if (answer.is_broken())
+        return std::unexpected(
+            NoTarget(status_of(DeliveryOutcome::deferred, "4.3.0", "temporary failure"),
+                     fmt::format("recipient {}: {}: {}", recipient, name, answer.reason())));
     if (answer.is_absent())
         return std::unexpected(misconfigured(recipient, "not found in " + name));
     const auto id = parse_unsigned(answer.value());
@@ -110,16 +111,18 @@ std::expected<unsigned, DeliveryStatus> Virtual::find_id(TableList& table, const
     return static_cast<unsigned>(*id);
 }
 
-std::expected<Virtual::Target, DeliveryStatus> Virtual::find_target(const std::string& recipient)
+std::expected<Virtual::Target, Virtual::NoTarget> Virtual::find_target(const std::string& recipient)
 {
     const Lookup answer = find(mailboxes_, recipient);
-    if (answer.is_broken()) {
-        log::warn(fmt::format("recipient {}: virtual_mailbox_maps: {}", recipient, answer.reason()));
-        return std::unexpected(status_of(DeliveryOutcome::deferred, "4.3.0", "temporary failure"));
-    }
+    if (answer.is_broken())
+        return std::unexpected(
+            NoTarget(status_of(DeliveryOutcome::deferred, "4.3.0", "temporary failure"),
+                     fmt::format("recipient {}: virtual_mailbox_maps: {}", recipient, answer.reason())));
     if (answer.is_absent())
-        return std::unexpected(status_of(DeliveryOutcome::bounced, "5.1.1",
-                                         fmt::format("unknown user: \"{}\"", external_form(recipient))));
+        return std::unexpected(
+            NoTarget(status_of(DeliveryOutcome::bounced, "5.1.1",
+                               fmt::format("unknown user: \"{}\"", external_form(recipient))),
+                     {}));
     auto path = MailboxPath::parse(params_.base(), answer.value());
     if (!path)
         return std::unexpected(misconfigured(recipient, path.error().context));
@@ -162,9 +165,14 @@ Task<DeliveryStatus> Virtual::deliver_one(const Delivery& delivery, std::size_t 
     const std::string shown = external_form(recipient.address);
     if (std::ranges::find(stops, lower(shown)) != stops.end())
         co_return status_of(DeliveryOutcome::bounced, "5.4.6", "mail forwarding loop for " + shown);
-    const auto target = find_target(recipient.address);
-    if (!target)
-        co_return target.error();
+    const bool may_block = mailboxes_.may_block() || uids_.may_block() || gids_.may_block();
+    const auto look_up = [&] { return find_target(recipient.address); };
+    const auto target = co_await ask(may_block, look_up);
+    if (!target) {
+        if (!target.error().warning.empty())
+            log::warn(target.error().warning);
+        co_return target.error().status;
+    }
     const std::string_view kind = target->path.is_maildir() ? "maildir" : "mailbox";
     if (is_probe(request))
         co_return status_of(DeliveryOutcome::sent, "2.0.0", fmt::format("delivers to {}", kind));

@@ -33,9 +33,18 @@ private:
         MailboxOwner owner;
     };
 
-    std::expected<Target, DeliveryStatus> find_target(const std::string& recipient);
-    std::expected<unsigned, DeliveryStatus> find_id(TableList& table, const std::string& name,
-                                                    const std::string& recipient, unsigned minimum);
+    // Why there is no mailbox to deliver to, with its line for the log (which a look-up
+    // thread does not write).
+    struct NoTarget {
+        NoTarget(DeliveryStatus what, std::string text) : status(std::move(what)), warning(std::move(text)) {}
+        DeliveryStatus status;
+        std::string warning; // empty: none
+    };
+
+    std::expected<Target, NoTarget> find_target(const std::string& recipient);
+    static NoTarget misconfigured(const std::string& recipient, std::string_view why);
+    std::expected<unsigned, NoTarget> find_id(TableList& table, const std::string& name,
+                                              const std::string& recipient, unsigned minimum);
     Lookup find(TableList& table, const std::string& recipient) const;
     Task<DeliveryStatus> deliver_one(const Delivery& delivery, std::size_t index,
                                      const std::vector<std::string>& stops);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -41,10 +42,10 @@ struct Queue {
     }
 };
 
-class Pool
+class Threads
 {
 public:
-    explicit Pool(std::size_t threads)
+    explicit Threads(std::size_t threads)
         : wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), watch_(wake_.get(), [this] { resume_finished(); })
     {
         ensure(static_cast<bool>(wake_), "eventfd failed");
@@ -107,24 +108,25 @@ private:
     ReadWatch watch_;
 };
 
-std::size_t pool_size = 16;
+constexpr std::size_t default_threads = 16;
+std::array<std::size_t, 2> pool_sizes{default_threads, default_threads}; // by Pool
 
-// Never destroyed: its threads may still be in a system call when the process ends.
-Pool& pool()
+// Never destroyed: their threads may still be in a system call when the process ends.
+template <Pool which> Threads& threads_of()
 {
-    static Pool* const instance = new Pool(pool_size);
+    static Threads* const instance = new Threads(pool_sizes[static_cast<std::size_t>(which)]);
     return *instance;
 }
 
 } // namespace
 
-void submit_to_pool(PoolJob& job)
+void submit_to_pool(PoolJob& job, Pool pool)
 {
-    pool().submit(job);
+    (pool == Pool::files ? threads_of<Pool::files>() : threads_of<Pool::lookups>()).submit(job);
 }
-void set_pool_size(std::size_t threads)
+void set_pool_size(Pool pool, std::size_t threads)
 {
-    pool_size = threads;
+    pool_sizes[static_cast<std::size_t>(pool)] = threads;
 }
 
 } // namespace bulkhead

@@ -1,6 +1,7 @@
-// co_await offload(f): runs f on the thread pool and resumes on the loop with
-// its result.  For calls that can block: files, fsync, rename, tables on disk.
-// There is no other thread in a worker.
+// co_await offload(f): runs f on a pool of threads and resumes on the loop with
+// its result.  For calls that can block: files, fsync, rename.  Look-ups that ask
+// another process have a pool of their own (table/ask.h): a server that hangs must
+// not keep the disk waiting.  There is no other thread in a worker.
 #pragma once
 
 #include <coroutine>
@@ -26,26 +27,38 @@ protected:
     ~PoolJob() = default;
 };
 
-// Hands a job to the pool; the pool starts with the first job, so that its
-// threads inherit the jail.
-void submit_to_pool(PoolJob& job);
+// What the threads of a pool wait for: the disk, or other processes' answers.
+enum class Pool { files, lookups };
 
-// Threads of the pool; before the first job only.  Default 16: fsyncs wait, they
-// do not compute, and many in flight share one journal commit.
-void set_pool_size(std::size_t threads);
+// Hands a job to a pool; a pool starts with its first job, so that its threads
+// inherit the jail.  Jobs wait in their coroutines' frames: as many as there are
+// sessions, and no memory of the pool's own.
+void submit_to_pool(PoolJob& job, Pool pool);
+
+// Threads of a pool; before its first job only.  Default 16: fsyncs wait, they
+// do not compute, and many in flight share one journal commit; nor does a look-up.
+void set_pool_size(Pool pool, std::size_t threads);
 
 template <typename Function> class [[nodiscard]] OffloadAwaiter final : public PoolJob
 {
     using Value = std::invoke_result_t<Function&>;
 
 public:
-    explicit OffloadAwaiter(Function function) : function_(std::move(function)) {}
+    // Without a pool: at once, on the loop.
+    OffloadAwaiter(Function function, std::optional<Pool> pool) : function_(std::move(function)), pool_(pool)
+    {
+    }
 
-    bool await_ready() const noexcept { return false; }
+    bool await_ready() noexcept
+    {
+        if (!pool_)
+            run();
+        return !pool_;
+    }
     void await_suspend(std::coroutine_handle<> handle)
     {
         waiter = handle;
-        submit_to_pool(*this);
+        submit_to_pool(*this, *pool_);
     }
     Value await_resume()
     {
@@ -69,6 +82,7 @@ public:
 
 private:
     Function function_;
+    std::optional<Pool> pool_;
     std::optional<std::conditional_t<std::is_void_v<Value>, bool, Value>> value_;
     std::exception_ptr failure_;
 };
@@ -77,7 +91,7 @@ private:
 // into the awaiter; what it refers to must live until the await is over.
 template <typename Function> OffloadAwaiter<Function> offload(Function f)
 {
-    return OffloadAwaiter<Function>(std::move(f));
+    return OffloadAwaiter<Function>(std::move(f), Pool::files);
 }
 
 } // namespace bulkhead

@@ -177,6 +177,11 @@ bool MatchList::empty() const
                                 [](const Element& e) { return e.table || e.network || !e.literal.empty(); });
 }
 
+bool MatchList::may_block() const
+{
+    return std::ranges::any_of(elements_, [](const Element& e) { return e.table && e.table->may_block(); });
+}
+
 bool MatchList::is_stale() const
 {
     return std::ranges::any_of(

@@ -52,6 +52,7 @@ public:
     ListMatch match(std::string_view name) const;
 
     bool empty() const;
+    bool may_block() const; // a table of it: use co_await ask() of ask.h
     bool is_stale() const;
 
 private:

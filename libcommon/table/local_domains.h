@@ -32,6 +32,7 @@ public:
     // domain: a name, or a literal with its brackets.
     ListMatch contains(std::string_view domain) const;
 
+    bool may_block() const { return names_.may_block(); }
     bool is_stale() const { return names_.is_stale(); }
 
 private:
