@@ -253,4 +253,34 @@ std::vector<UnknownName> Config::unknown_names(std::span<const ServiceEntry> ser
     return unknown;
 }
 
+// Also another way to write the default is the default.
+bool Config::differs_from_default(std::string_view name, std::string_view value) const
+{
+    const std::string by_default = default_value(name).value_or("");
+    if (value == by_default)
+        return false;
+    const auto ours = expand_text(value);
+    const auto theirs = expand_text(by_default);
+    return !ours || !theirs || parse_list(*ours) != parse_list(*theirs);
+}
+
+std::vector<UnknownName> Config::unimplemented_names(std::span<const ServiceEntry> services) const
+{
+    std::vector<UnknownName> names;
+    std::set<std::string, std::less<>> seen;
+    const auto look_at = [&](std::string_view name, const Setting& setting) {
+        const auto known = describe_parameter(name);
+        if (known && known->status == ParameterStatus::not_yet && differs_from_default(name, setting.value) &&
+            seen.emplace(name).second)
+            names.push_back({std::string(name), setting});
+    };
+    for (const auto& [name, setting] : main_.settings())
+        look_at(name, setting);
+    for (const ServiceEntry& service : services)
+        for (const std::string& assignment : service.overrides)
+            if (const auto parts = parse_assignment(assignment))
+                look_at(parts->first, {parts->second, service.file, service.line});
+    return names;
+}
+
 } // namespace bulkhead

@@ -21,7 +21,8 @@ namespace bulkhead
 
 struct ServiceEntry;
 
-// A name that nothing uses: a typing mistake, or somebody else's parameter.
+// A setting that changes nothing: of a name that nobody knows (a typing mistake, or somebody
+// else's parameter), or that is known and not implemented yet.
 struct UnknownName {
     std::string name;
     Setting setting;
@@ -86,6 +87,10 @@ public:
     // arguments, nor of a per-transport form.  For the warning at start and postconf.
     std::vector<UnknownName> unknown_names(std::span<const ServiceEntry> services = {}) const;
 
+    // Known names without effect so far that main.cf or a service's -o sets to
+    // something other than their default: each once, at its first place.
+    std::vector<UnknownName> unimplemented_names(std::span<const ServiceEntry> services = {}) const;
+
     const MainCf& main_cf() const { return main_; }
     const std::string& config_directory() const { return config_directory_; }
     std::string queue_directory() const { return get("queue_directory"); }
@@ -97,6 +102,7 @@ public:
 private:
     Result<> check();
     std::optional<std::string> effective(std::string_view name) const;
+    bool differs_from_default(std::string_view name, std::string_view value) const;
     std::optional<std::string> machine_default(std::string_view name) const;
 
     MainCf main_;

@@ -43,6 +43,9 @@ std::vector<std::string> EnvironmentConfig::warnings() const
     for (const UnknownName& unknown : config.unknown_names(master.services))
         lines.push_back(fmt::format("{}: unused parameter: {}={}", unknown.setting.place(), unknown.name,
                                     printable(unknown.setting.value, true)));
+    for (const UnknownName& idle : config.unimplemented_names(master.services))
+        lines.push_back(fmt::format("{}: {} is known but not implemented yet; it has no effect",
+                                    idle.setting.place(), idle.name));
     return lines;
 }
 

@@ -18,6 +18,7 @@ def load(name):
 
 awaits = load('awaits')
 floors = load('floors')
+parameters = load('parameters')
 
 ALLOWED = [
     'co_await stream.write(reply);',
@@ -92,6 +93,40 @@ class Floors(unittest.TestCase):
 
     def test_owned_system_header_is_refused(self):
         self.assertEqual(len(self.findings('smtpd/x.cc', '#include <event2/event.h>\n')), 1)
+
+
+class Parameters(unittest.TestCase):
+    """Each on a small tree of its own."""
+
+    TABLE = '{"%s", %s, builtin, 1, "area", "bool", "%s", "help"},\n'
+
+    def findings(self, table, source):
+        with tempfile.TemporaryDirectory() as name:
+            tree = pathlib.Path(name)
+            (tree / 'libcommon/config').mkdir(parents=True)
+            (tree / 'smtpd').mkdir()
+            (tree / parameters.TABLE).write_text(table)
+            (tree / 'libcommon/config/known_parameters.cc').write_text('')
+            (tree / 'smtpd/params.h').write_text(source)
+            return list(parameters.disagreements(tree))
+
+    def test_a_declared_name_is_in_effect(self):
+        declaration = 'Param<bool> x{this, "x", "no", "help"};'
+        self.assertEqual(self.findings(self.TABLE % ('x', 'in_effect', 'no'), declaration), [])
+        self.assertIn('it is read', self.findings(self.TABLE % ('x', 'not_yet', 'no'), declaration)[0])
+
+    def test_a_name_in_effect_is_read(self):
+        table = self.TABLE % ('x', 'in_effect', 'no')
+        self.assertIn('nothing reads it', self.findings(table, '// config.get("x")')[0])
+        self.assertEqual(self.findings(table, 'auto v = config.get_bool("x");'), [])
+
+    def test_a_name_that_a_default_mentions_is_in_effect(self):
+        table = self.TABLE % ('old', 'in_effect', '') + self.TABLE % ('x', 'in_effect', '${old?{$old}:{yes}}')
+        self.assertEqual(self.findings(table, 'Param<bool> x{this, "x", "yes", "help"};'), [])
+
+    def test_totals_count_every_name_once(self):
+        table = parameters.rows(self.TABLE % ('a', 'in_effect', '') + self.TABLE % ('b', 'not_yet', ''))
+        self.assertEqual(parameters.totals(table).splitlines()[-1], '| all | 1 | 0 | 1 | 2 |')
 
 
 if __name__ == '__main__':

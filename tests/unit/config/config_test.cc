@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include "config/coverage.h"
 #include "config/install_paths.h"
 #include "config/known_parameters.h"
 #include "config/master_cf.h"
@@ -160,6 +161,25 @@ TEST(Config, NamesWhatNothingUses)
     EXPECT_THAT(names, ElementsAre("slwo_destination_rate_delay", "smtpd_banr"));
 }
 
+TEST(Config, NamesWhatIsNotImplementedYet)
+{
+    const auto idle = [](std::string_view main_cf, std::string_view master_cf) {
+        const auto config = config_of(main_cf);
+        const auto master = MasterCf::parse(master_cf, "master.cf", {});
+        std::vector<std::string> names;
+        for (const auto& unknown : config->unimplemented_names(master->services))
+            names.push_back(unknown.setting.place() + ": " + unknown.name);
+        return names;
+    };
+    // qmqpd is nobody's plan; its parameters stay without effect
+    EXPECT_THAT(idle("#\nqmqpd_timeout = 5s\n", ""), ElementsAre("main.cf, line 2: qmqpd_timeout"));
+    EXPECT_THAT(
+        idle("", "a inet n - - - - smtpd -o qmqpd_timeout=5s\nb inet n - - - - smtpd -o qmqpd_timeout=6s\n"),
+        ElementsAre("master.cf, line 1: qmqpd_timeout"));
+    EXPECT_THAT(idle("qmqpd_timeout = 300s\nqmqpd_authorized_clients =\n", ""), ElementsAre());
+    EXPECT_THAT(idle("smtpd_timeout = 5s\nmail_release_date = x\n", ""), ElementsAre());
+}
+
 TEST(Config, LoadsDebiansFile)
 {
     auto main = MainCf::read(TEST_DATA "/debian-main.cf");
@@ -224,6 +244,75 @@ TEST(KnownParameters, DefaultsAreThoseOfTheCompatibleRelease)
             EXPECT_EQ(*ours, value) << name;
     }
     EXPECT_EQ(rows, 829u);
+}
+
+TEST(KnownParameters, ServiceNamesAreThoseOfTheCompatibleRelease)
+{
+    const auto config = config_of("");
+    ASSERT_TRUE(config);
+    std::ifstream golden(TEST_DATA "/postconf-d-3.7.txt");
+    int rows = 0;
+    int of_services = 0;
+    for (std::string line; std::getline(golden, line); ++rows) {
+        const auto end = line.find(" =");
+        const std::string name = line.substr(0, end);
+        const auto known = describe_parameter(name);
+        ASSERT_TRUE(known) << name;
+        EXPECT_FALSE(known->help.empty()) << name;
+        if (known->origin != ParameterOrigin::service)
+            continue;
+        ++of_services;
+        EXPECT_EQ(config->default_value(name), line.substr(end + 3)) << name;
+    }
+    EXPECT_EQ(rows, 1043);
+    EXPECT_EQ(of_services, 214);
+}
+
+TEST(KnownParameters, HelpIsOneShortLine)
+{
+    for (const KnownParameter& parameter : known_parameters()) {
+        EXPECT_FALSE(parameter.help.empty()) << parameter.name;
+        EXPECT_LT(parameter.help.size(), 100u) << parameter.name;
+        EXPECT_EQ(parameter.help.find('\n'), std::string_view::npos) << parameter.name;
+        EXPECT_FALSE(parameter.help.ends_with('.')) << parameter.name;
+    }
+}
+
+TEST(KnownParameters, FamiliesShareTheirHelp)
+{
+    const auto help = [](std::string_view name) { return describe_parameter(name)->help; };
+    EXPECT_EQ(help("lmtp_connect_timeout"), help("smtp_connect_timeout"));
+    EXPECT_EQ(help("tlsproxy_client_key_file"), help("smtp_tls_key_file"));
+    EXPECT_EQ(help("bsmtp_destination_rate_delay"), help("default_destination_rate_delay"));
+    EXPECT_FALSE(describe_parameter("no_such_name"));
+}
+
+TEST(KnownParameters, OnlyNamesOfTierZeroNeedNoEffect)
+{
+    for (const KnownParameter& parameter : known_parameters()) {
+        if (parameter.status == ParameterStatus::accepted)
+            EXPECT_EQ(parameter.tier, 0) << parameter.name;
+        if (parameter.tier == 0)
+            EXPECT_NE(parameter.status, ParameterStatus::not_yet) << parameter.name;
+    }
+}
+
+TEST(Coverage, AddsUp)
+{
+    const Coverage coverage = parameter_coverage();
+    EXPECT_EQ(coverage.total.total(), static_cast<int>(known_parameters().size()));
+    EXPECT_EQ(parameter_coverage(ParameterOrigin::builtin).total.total(), 829);
+    CoverageRow rows;
+    CoverageRow tiers;
+    for (std::size_t i = 0; i < rows.counts.size(); ++i) {
+        for (const CoverageRow& row : coverage.rows)
+            rows.counts[i] += row.counts[i];
+        for (const CoverageRow& row : coverage.tiers)
+            tiers.counts[i] += row.counts[i];
+    }
+    EXPECT_EQ(rows.counts, coverage.total.counts);
+    EXPECT_EQ(tiers.counts, coverage.total.counts);
+    EXPECT_THAT(coverage_text(coverage), HasSubstr("in effect"));
 }
 
 TEST(KnownParameters, EveryDefaultExpands)
