@@ -1,6 +1,7 @@
 // What each command does: decides, and returns the reply.
 #include "session.h"
 
+#include "server_tls.h"
 #include "standalone_sink.h"
 
 #include "base/text.h"
@@ -33,10 +34,11 @@ struct Keyword {
     Offer offer;
 };
 
-constexpr std::array<Keyword, 7> keywords = {{
+constexpr std::array<Keyword, 8> keywords = {{
     {"PIPELINING", Offer::pipelining},
     {"SIZE", Offer::size},
     {"VRFY", Offer::vrfy},
+    {"STARTTLS", Offer::starttls},
     {"ENHANCEDSTATUSCODES", Offer::status},
     {"8BITMIME", Offer::eightbit},
     {"DSN", Offer::dsn},
@@ -83,6 +85,7 @@ AccessSubject SmtpSession::subject(std::string_view stage) const
     about.helo = helo_;
     about.protocol = protocol();
     about.broke_pipelining = broke_pipelining_;
+    about.tls = tls_.get();
     if (!transaction_)
         return about;
     about.sender = transaction_->mail.sender.address;
@@ -158,6 +161,7 @@ std::vector<std::string> SmtpSession::offers() const
     std::vector<std::string> lines{service_.myhostname};
     for (const Keyword& keyword : keywords) {
         const bool off = (keyword.offer == Offer::vrfy && params.vrfy_disabled()) ||
+                         (keyword.offer == Offer::starttls && !offers_tls()) ||
                          (keyword.offer == Offer::utf8 && !params.smtputf8());
         if (off || !is_offered(keyword.offer))
             continue;
@@ -177,14 +181,6 @@ CommandOptions SmtpSession::command_options() const
     options.dsn = is_offered(Offer::dsn);
     options.smtputf8 = service_.params.smtputf8() && is_offered(Offer::utf8);
     return options;
-}
-
-// Without keys and certificates there is no TLS to start.
-Task<Reply> SmtpSession::starttls(std::string_view arguments)
-{
-    if (!arguments.empty())
-        co_return Reply(501, "5.5.4", "Syntax: STARTTLS");
-    co_return Reply(502, "5.5.1", "Error: command not implemented");
 }
 
 Task<Reply> SmtpSession::auth(std::string_view)

@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "content.h"
+#include "server_tls.h"
 
 #include "async/wait.h"
 #include "log/log.h"
@@ -31,8 +32,12 @@ void SmtpSession::begin_content()
     append_record(sink.records(), RecordType::message_start, {});
     if (!sink.wants_client_attributes())
         return;
-    const ClientFacts client(peer_, helo_, protocol(), false);
+    // RFC 3848: what a header tells of the transmission.
+    const std::string transmission = std::string(protocol()) + (tls_ ? "S" : "");
+    const ClientFacts client(peer_, helo_, transmission, false);
     ReceivedFacts facts;
+    if (tls_ && service_.params.tls.received_header())
+        facts.tls = received_lines(*tls_, service_.tls->asks_certificate());
     facts.host = service_.myhostname;
     facts.mail_name = service_.mail_name;
     facts.queue_id = sink.queue_id();

@@ -1,6 +1,8 @@
 // Every parameter that the SMTP server reads, declared once.
 #pragma once
 
+#include "tls_params.h"
+
 #include "config/params.h"
 
 #include <cstdint>
@@ -145,6 +147,10 @@ struct SmtpdParams : ParamSet {
                                     "the code for recipients not in virtual_mailbox_maps"};
     Param<int> unknown_relay_code{this, "unknown_relay_recipient_reject_code", "550", at_least(0),
                                   "the code for recipients not in relay_recipient_maps"};
+
+    SmtpdTlsParams tls{this};
+    Param<std::string> client_certificates{this, "relay_clientcerts", "",
+                                           "fingerprints of certificates whose owners may relay"};
 
     // Other workers and commands.
     Param<std::string> cleanup_service{this, "cleanup_service_name", "cleanup",

@@ -114,12 +114,15 @@ void Policy::open_tables()
         row.tables = TableList::open(row.param());
         listings_may_block_ = listings_may_block_ || row.tables.may_block();
     }
+    client_certificates_ = TableList::open(params_.client_certificates());
 }
 
 bool Policy::is_stale() const
 {
     const auto lists = {&client_, &helo_, &sender_, &relay_, &recipient_, &data_, &end_of_data_};
-    const auto tables = {&canonical_, &recipient_canonical_, &aliases_, &local_, &mailboxes_, &relays_};
+    const auto tables = {&canonical_, &recipient_canonical_, &aliases_,
+                         &local_,     &mailboxes_,           &relays_,
+                         &client_certificates_};
     const auto stale = [](const auto* part) { return part->is_stale(); };
     return std::ranges::any_of(lists, stale) || std::ranges::any_of(tables, stale) || mynetworks_.is_stale();
 }

@@ -52,6 +52,7 @@ public:
     const SmtpdParams& params() const { return params_; }
     ipc::RewriteClient& rewriter() const { return rewriter_; }
     const MatchList& mynetworks() const { return mynetworks_; }
+    TableList& client_certificates() const { return client_certificates_; }
     const AddressKeyOptions& key_options() const { return key_options_; }
     bool is_own_address(std::string_view address) const;
     // A destination that mail is taken for from anybody.
@@ -93,6 +94,7 @@ private:
     mutable TableList local_;
     mutable TableList mailboxes_;
     mutable TableList relays_;
+    mutable TableList client_certificates_;
     bool listings_may_block_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include "log/log.h"
 #include "mail/address.h"
 #include "table/ask.h"
+#include "tls/facts.h"
 
 #include <algorithm>
 #include <array>
@@ -27,21 +28,21 @@ struct Restriction {
 // All restrictions by name.
 struct RestrictionTable {
     static const Restriction* find(std::string_view name);
-    static const std::array<Restriction, 24> all;
+    static const std::array<Restriction, 25> all;
     static const Restriction unusable;
 };
 
-const std::array<Restriction, 24> RestrictionTable::all = {{
+const std::array<Restriction, 25> RestrictionTable::all = {{
     {"permit", &AccessCheck::permit},
     {"reject", &AccessCheck::reject, false, true},
     {"defer", &AccessCheck::defer, false, true},
     {"permit_mynetworks", &AccessCheck::permit_mynetworks},
     {"permit_inet_interfaces", &AccessCheck::permit_inet_interfaces},
     {"permit_auth_destination", &AccessCheck::permit_auth_destination},
-    // Nobody has logged in or shown a certificate: this server offers neither.
+    // Nobody has logged in: this server does not offer it.
     {"permit_sasl_authenticated", &AccessCheck::undecided},
-    {"permit_tls_clientcerts", &AccessCheck::undecided},
-    {"permit_tls_all_clientcerts", &AccessCheck::undecided},
+    {"permit_tls_clientcerts", &AccessCheck::permit_certificates},
+    {"permit_tls_all_clientcerts", &AccessCheck::permit_all_certificates},
     {"reject_unauth_destination", &AccessCheck::reject_unauth_destination, false, true},
     {"defer_unauth_destination", &AccessCheck::defer_unauth_destination, false, true},
     {"reject_unlisted_recipient", &AccessCheck::reject_unlisted_recipient},
@@ -54,6 +55,7 @@ const std::array<Restriction, 24> RestrictionTable::all = {{
     {"reject_non_fqdn_sender", &AccessCheck::reject_non_fqdn_sender},
     {"reject_non_fqdn_recipient", &AccessCheck::reject_non_fqdn_recipient},
     {"check_client_access", &AccessCheck::check_client_access, true},
+    {"check_ccert_access", &AccessCheck::check_certificate_access, true},
     {"check_helo_access", &AccessCheck::check_helo_access, true},
     {"check_sender_access", &AccessCheck::check_sender_access, true},
     {"check_recipient_access", &AccessCheck::check_recipient_access, true},
@@ -264,6 +266,42 @@ Task<Verdict> AccessCheck::permit_mynetworks(const Rule&)
     if (match.is_broken())
         co_return look_up_failed("mynetworks", match.reason);
     co_return match ? Verdict::permit() : Verdict();
+}
+
+// The fingerprints of the client's certificate and of its key, as keys of tables.
+static std::vector<AddressKey> fingerprint_keys(const tls::Facts& facts)
+{
+    std::vector<AddressKey> keys;
+    for (const std::string* print : {&facts.certificate_fingerprint, &facts.key_fingerprint})
+        if (!print->empty())
+            keys.push_back(AddressKey{*print, false, {}});
+    return keys;
+}
+
+Task<Verdict> AccessCheck::permit_certificates(const Rule&)
+{
+    if (!subject_.tls || !subject_.tls->has_certificate)
+        co_return Verdict();
+    const auto keys = fingerprint_keys(*subject_.tls);
+    TableList& known = policy_.client_certificates();
+    const auto look_up = [&] { return find_first(known, keys); };
+    const Lookup answer = co_await ask(known.may_block(), look_up);
+    if (answer.is_broken())
+        co_return look_up_failed("relay_clientcerts", answer.reason());
+    co_return answer.is_found() ? Verdict::permit() : Verdict();
+}
+
+Task<Verdict> AccessCheck::permit_all_certificates(const Rule&)
+{
+    co_return subject_.tls && subject_.tls->trusted ? Verdict::permit() : Verdict();
+}
+
+Task<Verdict> AccessCheck::check_certificate_access(const Rule& rule)
+{
+    if (!subject_.tls || !subject_.tls->has_certificate)
+        co_return Verdict();
+    const auto keys = fingerprint_keys(*subject_.tls);
+    co_return co_await apply(rule, keys, client_rejected(subject_));
 }
 
 Task<Verdict> AccessCheck::permit_inet_interfaces(const Rule&)

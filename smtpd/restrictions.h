@@ -22,6 +22,10 @@ namespace bulkhead
 
 class Policy;
 class AccessCheck;
+namespace tls
+{
+struct Facts;
+}
 
 // What is known of the session at this command.  Views live as long as the check.
 struct AccessSubject {
@@ -35,6 +39,7 @@ struct AccessSubject {
     std::string_view protocol;                 // "ESMTP"
     std::string_view queue_id;                 // empty: none yet
     bool broke_pipelining = false;
+    const tls::Facts* tls = nullptr; // null: not encrypted
 };
 
 // Which parameter a list comes from: says what plain "reject" and a table without a
@@ -99,6 +104,8 @@ private:
     Task<Verdict> misconfigured(const Rule& rule);
     Task<Verdict> permit_mynetworks(const Rule& rule);
     Task<Verdict> permit_inet_interfaces(const Rule& rule);
+    Task<Verdict> permit_certificates(const Rule& rule);
+    Task<Verdict> permit_all_certificates(const Rule& rule);
     Task<Verdict> permit_auth_destination(const Rule& rule);
     Task<Verdict> reject_unauth_destination(const Rule& rule);
     Task<Verdict> defer_unauth_destination(const Rule& rule);
@@ -110,6 +117,7 @@ private:
     Task<Verdict> reject_non_fqdn_sender(const Rule& rule);
     Task<Verdict> reject_non_fqdn_recipient(const Rule& rule);
     Task<Verdict> check_client_access(const Rule& rule);
+    Task<Verdict> check_certificate_access(const Rule& rule);
     Task<Verdict> check_helo_access(const Rule& rule);
     Task<Verdict> check_sender_access(const Rule& rule);
     Task<Verdict> check_recipient_access(const Rule& rule);

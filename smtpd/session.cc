@@ -1,10 +1,10 @@
 #include "session.h"
 
+#include "server_tls.h"
+
 #include "async/wait.h"
 #include "base/text.h"
 #include "log/log.h"
-
-#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -22,7 +22,6 @@ constexpr std::size_t unsent_limit = 64 * 1024;
 // Commands answered without a pause before other sessions get their turn.
 constexpr unsigned commands_per_turn = 64;
 
-constexpr std::size_t early_input_limit = 64 * 1024;
 constexpr std::size_t shown_input = 100; // bytes of improper input in a log line
 
 // How long a session that is over waits for its last reply to leave.
@@ -78,6 +77,8 @@ SmtpSession::SmtpSession(Stream& client, SmtpdService& service)
     stream_.set_timeout(service_.params.timeout());
 }
 
+SmtpSession::~SmtpSession() = default;
+
 std::string SmtpSession::label() const
 {
     return service_.params.log_ports() && peer_.network ? peer_.label_with_port() : peer_.label();
@@ -92,7 +93,9 @@ Task<> SmtpSession::run()
 {
     if (!service_.standalone)
         log::info("connect from " + label());
-    co_await greet();
+    co_await begin_encrypted();
+    if (!closing_)
+        co_await greet();
     for (unsigned commands = 1; !closing_; ++commands) {
         if (errors_ >= service_.params.hard_errors()) {
             log_event("too many errors", where_);
@@ -142,23 +145,15 @@ Task<> SmtpSession::greet()
     write(Reply(220, service_.params.banner()));
 }
 
-// What a client says before it was greeted is no answer to anything: it is taken
-// from the socket and forgotten.  True: there was some.
+// What a client says before it was greeted is no answer to anything: it is forgotten.  True: there was some.
 bool SmtpSession::drop_early_input()
 {
-    char block[4096];
-    std::size_t total = 0;
-    while (total < early_input_limit) {
-        const ssize_t n = ::recv(stream_.fd(), block, sizeof block, MSG_DONTWAIT);
-        if (n <= 0)
-            break; // the end of the connection is still there for the stream to see
-        if (total == 0)
-            log_event(
-                "improper command pipelining",
-                fmt::format("CONNECT from {}: {}", label(), escaped({block, static_cast<std::size_t>(n)})));
-        total += static_cast<std::size_t>(n);
-    }
-    return total > 0;
+    const std::string_view early = stream_.arrived();
+    if (early.empty())
+        return false;
+    log_event("improper command pipelining", fmt::format("CONNECT from {}: {}", label(), escaped(early)));
+    stream_.discard_input();
+    return true;
 }
 
 // A client that sends on where it must wait (RFC 2920, 3.1), or that pipelines
@@ -224,6 +219,8 @@ Task<Reply> SmtpSession::answer(const Command& command, const CommandLine& line)
         closing_ = true;
         co_return Reply(554, "5.5.0", "Error: SMTP protocol synchronization");
     }
+    if (must_start_tls_before(command.name))
+        co_return Reply(530, "5.7.0", "Must issue a STARTTLS command first");
     if (denied_ && command.name != "QUIT") {
         ++errors_;
         co_return Reply(503, "5.7.0", fmt::format("Error: access denied for {}", peer_.label()));
@@ -278,8 +275,7 @@ void SmtpSession::end_with(const Error& error)
     if (error.fault == Fault::cancelled) {
         // The worker stops at once: a cancelled stream sends nothing any more.
         write(Reply(421, "4.3.2", service_.myhostname + " Service shutting down"));
-        (void)::send(stream_.fd(), stream_.output().data(), stream_.output().size(),
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
+        stream_.send_what_fits();
         return;
     }
     log_event("lost connection", where_);

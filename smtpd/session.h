@@ -25,6 +25,12 @@
 namespace bulkhead
 {
 
+class ServerTls;
+namespace tls
+{
+struct Facts;
+}
+
 // What EHLO offers, as bits of a mask.
 enum class Offer : unsigned {
     pipelining = 1,
@@ -33,7 +39,8 @@ enum class Offer : unsigned {
     status = 8,
     eightbit = 16,
     dsn = 32,
-    utf8 = 64
+    utf8 = 64,
+    starttls = 128
 };
 
 // The mask of the keywords in such a list (smtpd_discard_ehlo_keywords), any case;
@@ -55,12 +62,15 @@ struct SmtpdService {
 
     // smtpd -S: no client on the network, no restrictions; mail goes to maildrop/.
     bool standalone = false;
+
+    const ServerTls* tls = nullptr; // null: none
 };
 
 class SmtpSession
 {
 public:
     SmtpSession(Stream& client, SmtpdService& service);
+    ~SmtpSession();
 
     // The whole dialogue; returns when the connection is to be closed.
     Task<> run();
@@ -121,6 +131,12 @@ private:
     Reply refuse(const AccessSubject& subject, Reply reply);
     void reset_transaction();
 
+    // ---- encryption: secure.cc ----
+    Task<> begin_encrypted();
+    Task<bool> start_tls();
+    bool offers_tls() const;
+    bool must_start_tls_before(std::string_view command) const;
+
     // ---- the message: message.cc ----
     Task<Reply> receive_message();
     Task<Reply> finish_message(const class DataReader& reader);
@@ -132,6 +148,7 @@ private:
     Stream& stream_;
     SmtpdService& service_;
     Peer peer_;
+    std::unique_ptr<tls::Facts> tls_; // of an encrypted session
     std::string helo_;
     std::unique_ptr<Transaction> transaction_;
     std::array<Tally, verbs> tallies_{};

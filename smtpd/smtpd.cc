@@ -57,12 +57,14 @@ Result<> Smtpd::before_jail()
     TRY(policy_, Policy::open(config(), params_, *rewriter_));
     TRY(forbidden_commands_, open_word_list(config(), params_.forbidden_commands));
     TRY(noop_commands_, open_word_list(config(), params_.noop_commands));
+    tls_ = ServerTls::open(params_.tls, service_name());
     // In the jail the current folder is the spool; by hand it may be any.
     disk_.emplace(".", params_.minimum_free(), params_.message_size());
     service_.emplace(SmtpdService{params_, *policy_, *cleanup_, *disk_, forbidden_commands_, noop_commands_,
                                   common().myhostname(), common().mail_name(),
                                   cleanup_flags_of(params_.overrides()),
                                   offers_in(params_.discarded_keywords())});
+    service_->tls = tls_.get();
     return {};
 }
 
@@ -72,9 +74,12 @@ void Smtpd::hand_over_if_stale()
     if (is_draining() || now - tables_checked_ < table_check_interval)
         return;
     tables_checked_ = now;
-    if (!policy_->is_stale())
+    if (tls_->is_stale())
+        log::info("TLS keys have changed -- restarting");
+    else if (policy_->is_stale())
+        log::info("table has changed -- restarting");
+    else
         return;
-    log::info("table has changed -- restarting");
     retire();
 }
 

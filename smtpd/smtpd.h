@@ -1,6 +1,7 @@
 // The SMTP server worker: one process, many sessions.
 #pragma once
 
+#include "server_tls.h"
 #include "session.h"
 
 #include "worker/worker.h"
@@ -27,6 +28,7 @@ private:
     std::optional<ipc::RewriteClient> rewriter_;
     std::optional<ipc::Service> cleanup_;
     std::unique_ptr<Policy> policy_;
+    std::unique_ptr<ServerTls> tls_;
     std::optional<DiskSpace> disk_;
     MatchList forbidden_commands_;
     MatchList noop_commands_;

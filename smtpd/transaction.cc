@@ -90,6 +90,8 @@ void append_received(std::string& records, const ClientFacts& client, const Rece
     append_text(records,
                 fmt::format("Received: from {} ({} [{}])", client.helo.empty() ? peer.name : client.helo,
                             peer.name, peer.literal()));
+    for (const std::string& line : facts.tls)
+        append_text(records, '\t' + line);
     const std::string date = rfc5322_date(facts.time);
     const std::string by = fmt::format("\tby {} ({}) with {} id {}", facts.host, facts.mail_name,
                                        client.protocol, facts.queue_id);

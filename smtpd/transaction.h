@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bulkhead
 {
@@ -45,6 +46,7 @@ void append_recipient(std::string& records, const RcptCommand& command, bool wit
 
 // The Received: header.
 struct ReceivedFacts {
+    std::vector<std::string> tls; // lines of smtpd_tls_received_header
     std::string_view host; // myhostname
     std::string_view mail_name;
     std::string_view queue_id;

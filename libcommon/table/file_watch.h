@@ -1,5 +1,6 @@
-// Notices that a file which was read has been replaced or changed.  Holds a descriptor, so it
-// works after chroot, where the path means something else.
+// Notices that a file which was read has been replaced or changed, also when its name is a
+// symbolic link that now leads elsewhere (renewed certificates).  Holds descriptors, so it works
+// after chroot, where the path means something else.
 #pragma once
 
 #include "base/result.h"
@@ -22,6 +23,7 @@ public:
 
 private:
     UniqueFd fd_;
+    UniqueFd link_; // the name itself, when it is a symbolic link
     timespec modified_{};
 };
 
