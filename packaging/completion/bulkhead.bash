@@ -6,10 +6,10 @@
 _bulkhead_options() {
     case $1 in
     bulkhead) echo 'c:Dv' ;;
-    mailq | newaliases | sendmail) echo 'A:B:C:D:F:GIL:N:O:R:UV:X:ab:cd:e:f:h:imno:p:qr:tvx' ;;
+    mailq | newaliases | sendmail) echo 'A:B:C:F:GIL:N:O:R:UV:X:ab:ce:f:h:imno:p:qr:tvx' ;;
     postalias) echo 'c:d:finNopq:rsuUvw' ;;
     postcat) echo 'bc:dehoqrs:v' ;;
-    postconf) echo 'aAc:C:deEfFhHlmMno:pPvxX#' ;;
+    postconf) echo 'aAbc:C:defFhHjlmMno:pPqtT:vxX#' ;;
     postdrop) echo 'c:rv' ;;
     postkick) echo 'c:v' ;;
     postlock) echo 'c:l:v' ;;
@@ -48,10 +48,10 @@ _bulkhead_configurations() {
 
 # The names of all environments.
 _bulkhead_environments() {
-    local folder
-    _bulkhead_ask postconf -h multi_instance_name
+    local folder primary=$(_bulkhead_ask postconf -h multi_instance_name)
+    echo "${primary:--}"
     for folder in $(_bulkhead_ask postconf -h multi_instance_directories | tr , ' '); do
-        words=("${words[0]}" -c "$folder" '') cword=3 _bulkhead_ask postconf -h multi_instance_name
+        _bulkhead_ask postconf -c "$folder" -h multi_instance_name
     done
 }
 
@@ -106,6 +106,7 @@ _bulkhead_value() {
     postlog:p) _bulkhead_words info warn error fatal panic ;;
     postlock:l) _bulkhead_words fcntl flock dotlock ;;
     postconf:C) _bulkhead_words builtin service user all ;;
+    postconf:T) _bulkhead_words compile-version run-version public-key-algorithms ;;
     postconf:o)
         COMPREPLY+=($(compgen -W "$(_bulkhead_ask postconf -H)" -S = -- "$cur"))
         compopt -o nospace ;;
@@ -144,7 +145,8 @@ _bulkhead_command() {
     if [[ $prev == -[!-]* && $letter != '#' && $options == *"$letter:"* ]]; then
         _bulkhead_value "$name" "$letter"
     elif [[ $cur == -* ]]; then
-        _bulkhead_words $(sed 's/://g; s/./-& /g' <<<"$options")
+        _bulkhead_words $(sed 's/://g; s/./-& /g' <<<"$options") --help
+        [[ $name == postconf ]] && _bulkhead_words --coverage
     else
         _bulkhead_operand "$name"
     fi
