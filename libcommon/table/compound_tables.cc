@@ -15,14 +15,20 @@ namespace bulkhead
 namespace
 {
 
-// The elements of "{a, b, ...}".
-Result<std::vector<std::string>> elements_of(std::string_view type, std::string_view name)
+constexpr std::size_t result_limit = 1 << 20;
+
+// The elements of "{a, b, ...}"; what: what they are, for the message.
+Result<std::vector<std::string>> elements_of(std::string_view type, std::string_view name,
+                                             std::string_view what)
 {
-    if (!name.starts_with('{') || !name.ends_with('}'))
-        return Error{Fault::config, fmt::format("{0}:{1}: want \"{0}:{{...}}\"", type, printable(name))};
-    std::vector<std::string> elements = parse_list(without_braces(name));
-    if (elements.empty())
-        return Error{Fault::config, fmt::format("{}:{}: nothing between the braces", type, printable(name))};
+    const Error bad{Fault::config, fmt::format("bad syntax: \"{0}:{1}\"; need \"{0}:{{{2}...}}\"", type,
+                                               printable(name), what)};
+    if (!name.starts_with('{') || !name.ends_with('}') || name.size() < 2)
+        return bad;
+    std::vector<std::string> elements = parse_list(name.substr(1, name.size() - 2));
+    const auto has_no_type = [](const std::string& element) { return element.find(':') == element.npos; };
+    if (elements.empty() || (what != "value" && std::ranges::any_of(elements, has_no_type)))
+        return bad;
     return elements;
 }
 
@@ -61,12 +67,15 @@ public:
     Lookup find(std::string_view key) override
     {
         std::vector<std::string> values;
+        std::size_t size = 0;
         for (const auto& table : tables()) {
             Lookup answer = table->find(key);
             if (answer.is_broken())
                 return answer;
-            if (answer.is_found())
+            if (answer.is_found() && !answer.value().empty())
                 values.push_back(answer.value());
+            if (values.size() > 0 && (size += values.back().size()) > result_limit)
+                return Lookup::broken(fmt::format("{}: the result is too long", spec()));
         }
         return values.empty() ? Lookup::absent() : Lookup::found(fmt::format("{}", fmt::join(values, ",")));
     }
@@ -108,7 +117,7 @@ template <typename T>
 Result<std::unique_ptr<Table>> open_compound(std::string_view type, std::string_view name,
                                              const TableOptions& options)
 {
-    TRY(const std::vector<std::string> elements, elements_of(type, name));
+    TRY(const std::vector<std::string> elements, elements_of(type, name, "type:name"));
     std::vector<std::unique_ptr<Table>> tables;
     for (const std::string& element : elements) {
         TRY(std::unique_ptr<Table> table, open_table(element, options));
@@ -131,7 +140,7 @@ Result<std::unique_ptr<Table>> open_pipemap(std::string_view name, const TableOp
 
 Result<std::unique_ptr<Table>> open_randmap(std::string_view name, const TableOptions&)
 {
-    TRY(std::vector<std::string> elements, elements_of("randmap", name));
+    TRY(std::vector<std::string> elements, elements_of("randmap", name, "value"));
     for (std::string& element : elements)
         element = std::string(without_braces(element));
     return std::unique_ptr<Table>(std::make_unique<RandomTable>(std::move(elements)));

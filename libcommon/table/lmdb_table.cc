@@ -1,17 +1,17 @@
 #include "table/lmdb_table.h"
 
 #include "base/text.h"
-#include "base/unique_fd.h"
+#include "table/file_value.h"
 #include "table/file_watch.h"
+#include "table/fold.h"
 #include "table/types.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <lmdb.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace bulkhead
@@ -60,13 +60,6 @@ private:
     MDB_txn* txn_ = nullptr;
     int status_;
 };
-
-// "." for a bare name.
-std::string folder_of(const std::string& path)
-{
-    const auto slash = path.rfind('/');
-    return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
 
 } // namespace
 
@@ -159,33 +152,16 @@ LmdbReader::for_each(const std::function<Result<>(std::string_view key, std::str
 
 Result<LmdbWriter> LmdbWriter::create(const std::string& path, const std::string& like, bool keep_old)
 {
-    struct stat source{};
-    source.st_mode = 0644;
-    source.st_uid = ::geteuid();
-    source.st_gid = ::getegid();
-    if (!like.empty() && ::stat(like.c_str(), &source) != 0)
-        return system_error("open " + like);
-
-    LmdbWriter writer;
-    writer.path_ = path;
-    std::string name = folder_of(path) + "/.postmap.XXXXXX";
-    UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));
-    if (!fd)
-        return system_error("create database " + path);
-    writer.temporary_ = std::move(name);
-    // Owner before mode: nobody must read it with the wrong owner.  Root only; others cannot and need not.
-    if (::geteuid() == 0 && ::fchown(fd.get(), source.st_uid, source.st_gid) != 0)
-        return system_error("chown " + path);
-    if (::fchmod(fd.get(), source.st_mode & 0666) != 0)
-        return system_error("chmod " + path);
-
+    TRY(NewMapFile file, NewMapFile::create(path, like));
+    LmdbWriter writer(std::move(file));
     if (const int status = mdb_env_create(&writer.env_); status != 0)
         return lmdb_error("create database " + path, status);
     constexpr std::size_t first_map_size = 16 << 20;
     mdb_env_set_mapsize(writer.env_, first_map_size);
     // commit() syncs once; nobody else sees the file before.
     constexpr unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC | MDB_NOTLS;
-    if (const int status = mdb_env_open(writer.env_, writer.temporary_.c_str(), flags, 0600); status != 0)
+    if (const int status = mdb_env_open(writer.env_, writer.file_.temporary().c_str(), flags, 0600);
+        status != 0)
         return lmdb_error("create database " + path, status);
     TRY_VOID(writer.begin());
 
@@ -200,8 +176,8 @@ Result<LmdbWriter> LmdbWriter::create(const std::string& path, const std::string
 }
 
 LmdbWriter::LmdbWriter(LmdbWriter&& other) noexcept
-    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})),
-      env_(std::exchange(other.env_, nullptr)), txn_(std::exchange(other.txn_, nullptr)), dbi_(other.dbi_)
+    : file_(std::move(other.file_)), env_(std::exchange(other.env_, nullptr)),
+      txn_(std::exchange(other.txn_, nullptr)), dbi_(other.dbi_)
 {
 }
 
@@ -211,8 +187,6 @@ LmdbWriter::~LmdbWriter()
         mdb_txn_abort(txn_);
     if (env_ != nullptr)
         mdb_env_close(env_);
-    if (!temporary_.empty())
-        ::unlink(temporary_.c_str());
 }
 
 Result<> LmdbWriter::begin()
@@ -220,10 +194,10 @@ Result<> LmdbWriter::begin()
     int status = mdb_txn_begin(env_, nullptr, 0, &txn_);
     if (status != 0) {
         txn_ = nullptr;
-        return lmdb_error("write database " + path_, status);
+        return lmdb_error("write database " + file_.path(), status);
     }
     status = mdb_dbi_open(txn_, nullptr, 0, &dbi_);
-    return status == 0 ? Result<>() : lmdb_error("write database " + path_, status);
+    return status == 0 ? Result<>() : lmdb_error("write database " + file_.path(), status);
 }
 
 // Keeps what has been written so far and doubles the room.
@@ -233,10 +207,10 @@ Result<> LmdbWriter::grow()
     MDB_envinfo info{};
     mdb_env_info(env_, &info);
     if (info.me_mapsize >= largest_map_size)
-        return Error{Fault::limit, fmt::format("write database {}: too large", path_)};
+        return Error{Fault::limit, fmt::format("write database {}: too large", file_.path())};
     const int status = mdb_txn_commit(std::exchange(txn_, nullptr));
     if (status != 0)
-        return lmdb_error("write database " + path_, status);
+        return lmdb_error("write database " + file_.path(), status);
     mdb_env_set_mapsize(env_, info.me_mapsize * 2);
     return begin();
 }
@@ -251,7 +225,7 @@ Result<> LmdbWriter::put(std::string_view key, std::string_view value, NulEnding
     }
     if (key_bytes.empty() || key_bytes.size() > key_limit)
         return Error{Fault::limit, fmt::format("write database {}: key is longer than {} bytes: \"{}...\"",
-                                               path_, key_limit, printable(key.substr(0, 40)))};
+                                               file_.path(), key_limit, printable(key.substr(0, 40)))};
     // Room first: a transaction that met a full map cannot go on.
     MDB_envinfo info{};
     MDB_stat statistics{};
@@ -270,7 +244,7 @@ Result<> LmdbWriter::put(std::string_view key, std::string_view value, NulEnding
     const int status = mdb_put(txn_, dbi_, &wanted, &stored, flags);
     if (status == MDB_KEYEXIST)
         return Error{Fault::refused, fmt::format("duplicate entry: \"{}\"", printable(key, true))};
-    return status == 0 ? Result<>() : lmdb_error("write database " + path_, status);
+    return status == 0 ? Result<>() : lmdb_error("write database " + file_.path(), status);
 }
 
 Result<bool> LmdbWriter::remove(std::string_view key)
@@ -283,24 +257,21 @@ Result<bool> LmdbWriter::remove(std::string_view key)
         MDB_val wanted = value_from(form);
         const int status = mdb_del(txn_, dbi_, &wanted, nullptr);
         if (status != 0 && status != MDB_NOTFOUND)
-            return lmdb_error("write database " + path_, status);
+            return lmdb_error("write database " + file_.path(), status);
         removed = removed || status == 0;
     }
     return removed;
 }
 
-Result<> LmdbWriter::commit() &&
+Result<> LmdbWriter::commit()
 {
     int status = mdb_txn_commit(std::exchange(txn_, nullptr));
     if (status == 0)
         status = mdb_env_sync(env_, 1);
     if (status != 0)
-        return lmdb_error("write database " + path_, status);
+        return lmdb_error("write database " + file_.path(), status);
     mdb_env_close(std::exchange(env_, nullptr));
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0)
-        return system_error("rename " + path_);
-    temporary_.clear();
-    return {};
+    return std::move(file_).commit();
 }
 
 // ---- the table
@@ -311,17 +282,30 @@ namespace
 class LmdbTable final : public Table
 {
 public:
-    LmdbTable(LmdbReader reader, FileWatch watch, bool fold)
-        : reader_(std::move(reader)), watch_(std::move(watch)), fold_(fold)
+    LmdbTable(LmdbReader reader, FileWatch watch, const TableOptions& options)
+        : reader_(std::move(reader)), watch_(std::move(watch)), fold_(options.fold_fixed_keys),
+          values_are_files_(options.values_are_files)
     {
     }
 
     Lookup find(std::string_view key) override
     {
-        Lookup answer = fold_ ? reader_.find(lower(key)) : reader_.find(key);
+        Lookup answer = fold_ ? reader_.find(fold_key(key)) : reader_.find(key);
         if (answer.is_broken())
             return Lookup::broken(fmt::format("{}: {}", spec(), answer.reason()));
-        return answer;
+        if (!values_are_files_ || !answer.is_found())
+            return answer;
+        auto contents = from_base64(answer.value());
+        return contents ? Lookup::found(*std::move(contents))
+                        : Lookup::broken(
+                              fmt::format("{}: malformed BASE64 value: make it with postmap -F", spec()));
+    }
+    Result<> for_each(const Visitor& visit) const override
+    {
+        return reader_.for_each([&](std::string_view key, std::string_view value) {
+            const auto text = [](std::string_view bytes) { return bytes.substr(0, bytes.find('\0')); };
+            return visit(text(key), text(value));
+        });
     }
     bool is_stale() const override { return watch_.changed(); }
 
@@ -329,21 +313,42 @@ private:
     LmdbReader reader_;
     FileWatch watch_;
     bool fold_;
+    bool values_are_files_;
 };
 
 } // namespace
 
-Result<std::unique_ptr<Table>> open_lmdb(std::string_view name, const TableOptions& options)
+// hash: and btree: names whose database is still Berkeley DB's are made anew here, before the jail.
+static Result<std::unique_ptr<Table>> open_database(std::string_view type, std::string_view name,
+                                                    const TableOptions& options)
 {
     const std::string path = lmdb_path(name);
+    if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT && type != "lmdb" &&
+        ::access((std::string(name) + ".db").c_str(), F_OK) == 0)
+        TRY_VOID(rebuild_berkeley_map(type, name, options.is_alias_source));
     auto watch = FileWatch::open(path);
     if (!watch)
         return Error{watch.error().fault,
-                     fmt::format("{}; make it with postmap or postalias", watch.error().context),
+                     fmt::format("open database {}: {}", path, std::strerror(watch.error().number)),
                      watch.error().number};
+    warn_if_older_than_source(path, std::string(name));
     TRY(LmdbReader reader, LmdbReader::open(path));
-    return std::unique_ptr<Table>(
-        std::make_unique<LmdbTable>(std::move(reader), *std::move(watch), options.fold_fixed_keys));
+    return std::unique_ptr<Table>(std::make_unique<LmdbTable>(std::move(reader), *std::move(watch), options));
+}
+
+Result<std::unique_ptr<Table>> open_hash(std::string_view name, const TableOptions& options)
+{
+    return open_database("hash", name, options);
+}
+
+Result<std::unique_ptr<Table>> open_btree(std::string_view name, const TableOptions& options)
+{
+    return open_database("btree", name, options);
+}
+
+Result<std::unique_ptr<Table>> open_lmdb(std::string_view name, const TableOptions& options)
+{
+    return open_database("lmdb", name, options);
 }
 
 } // namespace bulkhead

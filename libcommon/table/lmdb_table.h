@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "table/map_file.h"
 #include "table/table.h"
 
 #include <functional>
@@ -18,9 +19,6 @@ namespace bulkhead
 
 // hash:/etc/x and lmdb:/etc/x both live in /etc/x.lmdb.
 std::string lmdb_path(std::string_view table_name);
-
-// Whether keys and values end in a NUL byte; `either` for reading: both are tried.
-enum class NulEnding { either, with, without };
 
 class LmdbReader
 {
@@ -44,37 +42,31 @@ private:
     unsigned dbi_ = 0;
 };
 
-// What to do with a key that is there already.
-enum class Duplicate { refuse, replace };
-
-class LmdbWriter
+class LmdbWriter final : public MapWriter
 {
 public:
     static constexpr std::size_t key_limit = 511; // LMDB's own
 
-    // A new file in the folder of `path`, with the mode and owner of `like` (the source; 0644 if empty).
-    // With keep_old, it starts with the entries of the present file.
+    // A NewMapFile; with keep_old, it starts with the entries of the present file.
     static Result<LmdbWriter> create(const std::string& path, const std::string& like, bool keep_old);
     LmdbWriter(LmdbWriter&&) noexcept;
     LmdbWriter& operator=(LmdbWriter&&) = delete;
-    ~LmdbWriter(); // removes the file unless committed
+    ~LmdbWriter() override;
 
-    // Fault::refused for a duplicate.
-    Result<> put(std::string_view key, std::string_view value, NulEnding ending, Duplicate duplicate);
+    Result<> put(std::string_view key, std::string_view value, NulEnding ending,
+                 Duplicate duplicate) override;
 
     // True if the key was there (in either form).
     Result<bool> remove(std::string_view key);
 
-    // On disk, then renamed.
-    Result<> commit() &&;
+    Result<> commit() override;
 
 private:
-    LmdbWriter() = default;
+    explicit LmdbWriter(NewMapFile file) : file_(std::move(file)) {}
     Result<> begin();
     Result<> grow();
 
-    std::string path_;
-    std::string temporary_;
+    NewMapFile file_;
     MDB_env* env_ = nullptr;
     MDB_txn* txn_ = nullptr;
     unsigned dbi_ = 0;

@@ -4,18 +4,21 @@
 #include "config/config.h"
 #include "config/install_paths.h"
 #include "log/log.h"
-#include "os/files.h"
+#include "table/fold.h"
+#include "table/client_config.h"
 #include "table/lmdb_table.h"
+#include "table/map_file.h"
+#include "table/message_keys.h"
 #include "table/table.h"
-#include "table/text_source.h"
 
 #include <fmt/format.h>
-#include <grp.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
+#include <iterator>
 #include <optional>
 
 namespace bulkhead
@@ -25,128 +28,136 @@ namespace
 {
 
 struct Options {
-    MapSource source = MapSource::map;
+    MapBuild build; // what is asked for, but for type and name
+    MessageKeyOptions message;
     std::string config_directory;
     std::string default_type = "hash";
     std::optional<std::string> query;
     std::optional<std::string> remove;
     bool list = false;
-    bool incremental = false;
-    bool replace = false;
-    bool silent_duplicates = false;
-    bool fold = true;
-    bool inherit_mode = true;
-    bool keep_root = false;
-    NulEnding ending = NulEnding::without;
+    bool as_json = false;
     std::vector<std::string> tables;
 };
 
-// While it lives, a process of root acts as the owner of a file: a database that belongs into
-// somebody's folder is written with that user's rights, so nothing there can trick root.
-class OwnerOf
+Error usage(bool is_aliases)
 {
-public:
-    static Result<OwnerOf> enter(const std::string& path, bool keep_root)
-    {
-        struct stat status{};
-        if (::stat(path.c_str(), &status) != 0)
-            return system_error("open " + path);
-        OwnerOf owner;
-        if (keep_root || ::geteuid() != 0 || status.st_uid == 0)
-            return owner;
-        if (::setgroups(0, nullptr) != 0 || ::setegid(status.st_gid) != 0 || ::seteuid(status.st_uid) != 0)
-            return system_error("become the owner of " + path);
-        owner.changed_ = true;
-        return owner;
-    }
-    OwnerOf(OwnerOf&& other) noexcept : changed_(std::exchange(other.changed_, false)) {}
-    ~OwnerOf()
-    {
-        if (changed_)
-            ensure(::seteuid(0) == 0 && ::setegid(0) == 0, "the user of root comes back");
-    }
+    return {Fault::config,
+            fmt::format("usage: {} [-c config_dir] [-d key] [-q key] [map_type:]file...",
+                        is_aliases ? "postalias [-Nfijnoprsuvw]" : "postmap [-bfFhijmnNoprsuUvw]")};
+}
 
-private:
-    OwnerOf() = default;
-    bool changed_ = false;
-};
-
-Error usage(std::string_view program)
+// False: not an option of the command.
+bool set_option(Options& options, int option)
 {
-    return {Fault::config, fmt::format("usage: {} [-finoprsuvwN] [-c config_dir] [-d key] [-q key] "
-                                       "[map_type:]file...",
-                                       program)};
+    MapBuild& build = options.build;
+    switch (option) {
+    case 'N':
+        build.ending = NulEnding::with;
+        return true;
+    case 'n':
+        build.ending = NulEnding::without;
+        return true;
+    case 'F':
+        build.values_are_files = true;
+        return true;
+    case 'b':
+        options.message.body = true;
+        return true;
+    case 'h':
+        options.message.headers = true;
+        return true;
+    case 'm':
+        options.message.parse_mime = true;
+        return true;
+    case 'c':
+        options.config_directory = ::optarg;
+        return true;
+    case 'd':
+        options.remove = ::optarg;
+        return true;
+    case 'q':
+        options.query = ::optarg;
+        return true;
+    case 'f':
+        build.fold = false;
+        return true;
+    case 'i':
+        build.from_stdin = true;
+        return true;
+    case 'j':
+        options.as_json = true;
+        return true;
+    case 'o':
+        build.keep_root = true;
+        return true;
+    case 'p':
+        build.inherit_mode = false;
+        return true;
+    case 'r':
+        build.replace = true;
+        return true;
+    case 's':
+        options.list = true;
+        return true;
+    case 'w':
+        build.is_quiet = true;
+        return true;
+    case 'u':
+        build.utf8 = false;
+        return true;
+    case 'U':
+        build.utf8 = true;
+        return true;
+    case 'v':
+        log::set_verbosity(log::verbosity() + 1);
+        return true;
+    default:
+        return false;
+    }
+}
+
+Result<> check_options(Options& options)
+{
+    if (options.query.has_value() + options.remove.has_value() + options.list > 1)
+        return Error{Fault::config, "specify only one of -s -q or -d"};
+    MessageKeyOptions& message = options.message;
+    if ((message.body || message.headers || message.parse_mime) && options.query != "-")
+        return Error{Fault::config, "specify -b -h or -m only with \"-q -\""};
+    if (message.parse_mime && !message.body && !message.headers)
+        log::warn("ignoring -m option without -b or -h");
+    if (options.as_json && !options.query && !options.list)
+        return Error{Fault::config, "specify -j only with -s or -q"};
+    return {};
 }
 
 Result<Options> parse_options(int argc, char** argv, MapSource source)
 {
     Options options;
-    options.source = source;
+    options.build.is_aliases = source == MapSource::aliases;
     options.config_directory = default_config_directory();
-    const char* const program = source == MapSource::map ? "postmap" : "postalias";
     ::opterr = 0;
-    for (int option; (option = ::getopt(argc, argv, "Nc:d:finopq:rsuUvw")) != -1;) {
-        switch (option) {
-        case 'N':
-            options.ending = NulEnding::with;
-            break;
-        case 'n':
-            options.ending = NulEnding::without;
-            break;
-        case 'c':
-            options.config_directory = ::optarg;
-            break;
-        case 'd':
-            options.remove = ::optarg;
-            break;
-        case 'q':
-            options.query = ::optarg;
-            break;
-        case 'f':
-            options.fold = false;
-            break;
-        case 'i':
-            options.incremental = true;
-            break;
-        case 'o':
-            options.keep_root = true;
-            break;
-        case 'p':
-            options.inherit_mode = false;
-            break;
-        case 'r':
-            options.replace = true;
-            break;
-        case 's':
-            options.list = true;
-            break;
-        case 'w':
-            options.silent_duplicates = true;
-            break;
-        case 'u': // keys are folded by ASCII rules whether UTF-8 or not
-        case 'U':
-            break;
-        case 'v':
-            log::set_verbosity(log::verbosity() + 1);
-            break;
-        default:
-            return usage(program);
-        }
+    const char* const known = options.build.is_aliases ? "Nc:d:fijnopq:rsuvw" : "Nbc:d:fFhijmnopq:rsuUvw";
+    for (int option; (option = ::getopt(argc, argv, known)) != -1;) {
+        if (set_option(options, option))
+            continue;
+        fmt::print(stderr, "{}: invalid option -- '{}'\n", options.build.is_aliases ? "postalias" : "postmap",
+                   static_cast<char>(::optopt));
+        return usage(options.build.is_aliases);
     }
-    if (options.query.has_value() + options.remove.has_value() + options.list > 1)
-        return Error{Fault::config, "specify only one of -d, -q or -s"};
+    TRY_VOID(check_options(options));
     options.tables.assign(argv + ::optind, argv + argc);
     if (options.tables.empty())
-        return usage(program);
+        return usage(options.build.is_aliases);
     return options;
 }
 
 // A missing main.cf matters only to a table without a type.
-Result<> read_default_type(Options& options)
+Result<> read_config(Options& options)
 {
     const auto config = Config::load(options.config_directory);
     if (config) {
         options.default_type = config->get("default_database_type");
+        options.build.myhostname = config->get("myhostname");
         return {};
     }
     for (const std::string& table : options.tables)
@@ -158,85 +169,117 @@ Result<> read_default_type(Options& options)
 struct Target {
     std::string type;
     std::string name;
+    std::string path;
 };
 
+// What -d and the making of a map work on.
 Result<Target> database_of(std::string_view spec, const Options& options)
 {
     const auto [type, name] = split_table_spec(spec, options.default_type);
-    for (const std::string_view known : {"hash", "btree", "lmdb"})
-        if (known == type && !name.empty())
-            return Target{std::string(type), std::string(name)};
-    return Error{Fault::config,
-                 fmt::format("unsupported dictionary type for this operation: {}", printable(type))};
-}
-
-Result<> put_all(LmdbWriter& writer, const TextSource& source, const Options& options,
-                 const std::string& path)
-{
-    for (const std::string& warning : source.warnings)
-        log::warn(warning);
-    const Duplicate duplicate = options.replace ? Duplicate::replace : Duplicate::refuse;
-    for (const SourceEntry& entry : source.entries) {
-        const auto stored = writer.put(entry.key, entry.value, options.ending, duplicate);
-        if (stored)
-            continue;
-        if (stored.error().fault != Fault::refused)
-            return stored.error();
-        if (!options.silent_duplicates)
-            log::warn(fmt::format("{}: {}", path, stored.error().context));
-    }
-    return {};
+    if (type.empty() || name.empty())
+        return Error{
+            Fault::config,
+            fmt::format("open dictionary: expecting \"type:name\" form instead of \"{}\"", printable(spec))};
+    const auto types = table_types();
+    if (std::ranges::find(types, type) == types.end())
+        return Error{Fault::config, fmt::format("unsupported dictionary type: {}", printable(type))};
+    const auto path = map_path(type, name);
+    if (!path)
+        return Error{Fault::config,
+                     options.remove
+                         ? fmt::format("{}:{} map requires O_RDONLY access mode", type, printable(name))
+                         : fmt::format("unsupported dictionary type: {} does not support bulk-mode creation.",
+                                       printable(type))};
+    return Target{std::string(type), std::string(name), *path};
 }
 
 Result<> create(const std::string& spec, const Options& options)
 {
     TRY(const Target target, database_of(spec, options));
-    TRY(const OwnerOf owner, OwnerOf::enter(target.name, options.keep_root));
-    TRY(const std::string text, read_file(target.name, TextSource::size_limit));
-    const TextSource source = options.source == MapSource::map
-                                  ? TextSource::parse_map(text, target.name, options.fold)
-                                  : TextSource::parse_aliases(text, target.name, options.fold);
-    const std::string path = lmdb_path(target.name);
-    TRY(LmdbWriter writer,
-        LmdbWriter::create(path, options.inherit_mode ? target.name : "", options.incremental));
-    TRY_VOID(put_all(writer, source, options, path));
-    return std::move(writer).commit();
+    MapBuild build = options.build;
+    build.type = target.type;
+    build.name = target.name;
+    return build_map(build);
 }
 
-// One key, or with "-" those on standard input, one a line.
-std::vector<std::string> keys_of(const std::string& argument)
+std::string read_all(std::istream& in)
+{
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// One key, or with "-" those on standard input, one a line, or of a message there.
+std::vector<std::string> keys_of(const std::string& argument, const MessageKeyOptions& message = {})
 {
     if (argument != "-")
         return {argument};
+    if (message.body || message.headers)
+        return message_keys(read_all(std::cin), message);
     std::vector<std::string> keys;
     for (std::string line; std::getline(std::cin, line);)
         keys.push_back(std::move(line));
     return keys;
 }
 
-Result<bool> query(const Options& options)
+std::string json_text(std::string_view text)
+{
+    std::string quoted = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\')
+            quoted.append(1, '\\').append(1, c);
+        else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+            quoted += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+        else
+            quoted.push_back(c);
+    }
+    return quoted + '"';
+}
+
+// A pair, as -s and "-q -" show it.
+void print_pair(std::string_view key, std::string_view value, const Options& options)
+{
+    if (options.as_json)
+        fmt::print("{{{}: {}}}\n", json_text(key), json_text(value));
+    else
+        fmt::print("{}{}\t{}\n", key, options.build.is_aliases ? ":" : "", value);
+}
+
+Result<std::vector<std::unique_ptr<Table>>> open_tables(const Options& options)
 {
     TableOptions table_options;
     table_options.default_type = options.default_type;
-    table_options.fold_fixed_keys = options.fold;
-    table_options.is_alias_source = options.source == MapSource::aliases;
+    table_options.fold_fixed_keys = options.build.fold;
+    table_options.is_alias_source = options.build.is_aliases;
+    table_options.values_are_files = options.build.values_are_files;
     std::vector<std::unique_ptr<Table>> tables;
     for (const std::string& spec : options.tables) {
         TRY(std::unique_ptr<Table> table, open_table(spec, table_options));
         tables.push_back(std::move(table));
     }
-    const bool many = *options.query == "-";
+    return tables;
+}
+
+Result<bool> query(const Options& options)
+{
+    const bool is_many = *options.query == "-";
     bool found = false;
-    for (const std::string& key : keys_of(*options.query)) {
+    TRY(const auto tables, open_tables(options));
+    for (const std::string& key : keys_of(*options.query, options.message)) {
         for (const auto& table : tables) {
-            const Lookup answer = table->find(key);
+            const Lookup answer =
+                key.empty() && table->has_fixed_keys() ? Lookup::absent() : table->find(key);
             if (answer.is_broken())
                 return Error{Fault::broken,
                              fmt::format("table {}: query error: {}", table->spec(), answer.reason())};
             if (!answer.is_found())
                 continue;
-            if (many)
-                fmt::print("{}\t{}\n", key, answer.value());
+            if (answer.value().empty()) {
+                log::warn(
+                    fmt::format("table {}: key {}: empty string result is not allowed", table->spec(), key));
+                log::warn(
+                    fmt::format("table {} should return NO RESULT in case of NOT FOUND", table->spec()));
+            }
+            if (is_many || options.as_json)
+                print_pair(key, answer.value(), options);
             else
                 fmt::print("{}\n", answer.value());
             found = true;
@@ -252,16 +295,23 @@ Result<bool> remove(const Options& options)
     bool removed = false;
     for (const std::string& spec : options.tables) {
         TRY(const Target target, database_of(spec, options));
-        const std::string path = lmdb_path(target.name);
-        TRY(const OwnerOf owner, OwnerOf::enter(path, options.keep_root));
-        TRY(LmdbWriter writer, LmdbWriter::create(path, path, true));
-        bool changed = false;
+        if (::access(target.path.c_str(), F_OK) != 0)
+            return Error{Fault::config,
+                         fmt::format("open database {}: {}", target.path, std::strerror(errno))};
+        if (target.type == "cdb")
+            return Error{
+                Fault::config,
+                fmt::format("{}: a cdb file cannot be changed, only made anew from its source", target.path)};
+        TRY(const OwnerOf owner, OwnerOf::enter(target.path, options.build.keep_root));
+        TRY(const MapLock lock, MapLock::wait(target.path));
+        TRY(LmdbWriter writer, LmdbWriter::create(target.path, target.path, true));
+        bool is_changed = false;
         for (const std::string& key : keys) {
-            TRY(const bool gone, writer.remove(options.fold ? lower(key) : key));
-            changed = changed || gone;
+            TRY(const bool gone, writer.remove(options.build.fold ? fold_key(key, options.build.utf8) : key));
+            is_changed = is_changed || gone;
         }
-        if (changed) {
-            TRY_VOID(std::move(writer).commit());
+        if (is_changed) {
+            TRY_VOID(writer.commit());
             removed = true;
         }
     }
@@ -270,15 +320,12 @@ Result<bool> remove(const Options& options)
 
 Result<> list(const Options& options)
 {
-    for (const std::string& spec : options.tables) {
-        TRY(const Target target, database_of(spec, options));
-        TRY(const LmdbReader reader, LmdbReader::open(lmdb_path(target.name)));
-        TRY_VOID(reader.for_each([](std::string_view key, std::string_view value) -> Result<> {
-            const auto text = [](std::string_view bytes) { return bytes.substr(0, bytes.find('\0')); };
-            fmt::print("{}\t{}\n", text(key), text(value));
+    TRY(const auto tables, open_tables(options));
+    for (const auto& table : tables)
+        TRY_VOID(table->for_each([&](std::string_view key, std::string_view value) -> Result<> {
+            print_pair(key, value, options);
             return {};
         }));
-    }
     return {};
 }
 
@@ -286,7 +333,7 @@ Result<> list(const Options& options)
 Result<bool> run(int argc, char** argv, MapSource source)
 {
     TRY(Options options, parse_options(argc, argv, source));
-    TRY_VOID(read_default_type(options));
+    TRY_VOID(read_config(options));
     if (options.query)
         return query(options);
     if (options.remove)

@@ -23,28 +23,15 @@ struct Type {
 };
 
 // Berkeley DB is gone from the distributions: hash and btree are LMDB files too.
-constexpr std::array<Type, 21> types{{
-    {"btree", open_lmdb},
-    {"cidr", open_cidr},
-    {"environ", open_environ},
-    {"fail", open_fail},
-    {"hash", open_lmdb},
-    {"inline", open_inline},
-    {"ldap", open_ldap},
-    {"lmdb", open_lmdb},
-    {"memcache", open_memcache},
-    {"mysql", open_mysql},
-    {"pcre", open_pcre},
-    {"pgsql", open_pgsql},
-    {"pipemap", open_pipemap},
-    {"proxy", open_proxy},
-    {"randmap", open_randmap},
-    {"regexp", open_regexp},
-    {"sqlite", open_sqlite},
-    {"static", open_static},
-    {"texthash", open_texthash},
-    {"unionmap", open_unionmap},
-    {"unix", open_unix},
+constexpr std::array<Type, 24> types{{
+    {"btree", open_btree},       {"cdb", open_cdb},           {"cidr", open_cidr},
+    {"debug", open_debug},       {"environ", open_environ},   {"fail", open_fail},
+    {"hash", open_hash},         {"inline", open_inline},     {"internal", open_internal},
+    {"ldap", open_ldap},         {"lmdb", open_lmdb},         {"memcache", open_memcache},
+    {"mysql", open_mysql},       {"pcre", open_pcre},         {"pgsql", open_pgsql},
+    {"pipemap", open_pipemap},   {"proxy", open_proxy},       {"randmap", open_randmap},
+    {"regexp", open_regexp},     {"sqlite", open_sqlite},     {"static", open_static},
+    {"texthash", open_texthash}, {"unionmap", open_unionmap}, {"unix", open_unix},
 }};
 
 // Tables inside tables ("proxy:unionmap:{...}") may nest this deep.
@@ -63,7 +50,7 @@ std::pair<std::string_view, std::string_view> split_table_spec(std::string_view 
 {
     spec = without_braces(spec);
     const auto colon = spec.find(':');
-    if (colon == spec.npos || colon == 0 || spec.front() == '/')
+    if (colon == spec.npos || spec.front() == '/')
         return {default_type, spec};
     return {spec.substr(0, colon), spec.substr(colon + 1)};
 }
@@ -72,10 +59,12 @@ Result<std::unique_ptr<Table>> open_table(std::string_view spec, const TableOpti
 {
     const auto [type, name] = split_table_spec(spec, options.default_type);
     const auto it = std::ranges::find(types, type, &Type::name);
+    if (name.empty() || type.empty())
+        return Error{
+            Fault::config,
+            fmt::format("open dictionary: expecting \"type:name\" form instead of \"{}\"", printable(spec))};
     if (it == types.end())
         return Error{Fault::config, fmt::format("unsupported dictionary type: {}", printable(type))};
-    if (name.empty() && type != "environ" && type != "static" && type != "fail")
-        return Error{Fault::config, fmt::format("{}: missing table name", printable(spec))};
     const NestingGuard guard;
     if (nesting > nesting_limit)
         return Error{Fault::limit, fmt::format("tables are nested more than {} deep", nesting_limit)};
@@ -116,6 +105,11 @@ TableList TableList::open(std::string_view list, const TableOptions& options)
         tables.tables_.push_back(open_table_or_unavailable(element, options));
     }
     return tables;
+}
+
+Result<> Table::for_each(const Visitor&) const
+{
+    return Error{Fault::config, fmt::format("table {}: sequence operation is not supported", spec_)};
 }
 
 Lookup TableList::find(std::string_view key, bool fixed_keys_only)

@@ -78,6 +78,10 @@ public:
     // True when the source has changed since it was opened: the worker should hand over.
     virtual bool is_stale() const { return false; }
 
+    // Calls visit(key, value) for all entries; most types cannot.
+    using Visitor = std::function<Result<>(std::string_view key, std::string_view value)>;
+    virtual Result<> for_each(const Visitor& visit) const;
+
     // "type:name", for messages.
     const std::string& spec() const { return spec_; }
     void set_spec(std::string spec) { spec_ = std::move(spec); }
@@ -87,9 +91,10 @@ private:
 };
 
 struct TableOptions {
-    bool fold_fixed_keys = true;       // lower-case the key of hash-like tables
-    bool fold_patterns = true;         // regexp and pcre ignore case by default
-    bool is_alias_source = false;      // texthash of an aliases(5) file
+    bool fold_fixed_keys = true;   // lower-case the key of hash-like tables
+    bool fold_patterns = true;     // regexp and pcre ignore case by default
+    bool is_alias_source = false;  // the source is an aliases(5) file: texthash, and a database to rebuild
+    bool values_are_files = false; // values name files, whose contents are the answer (postmap -F)
     std::string default_type = "hash"; // for a name without a type
 };
 

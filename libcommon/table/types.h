@@ -14,7 +14,12 @@ Result<std::unique_ptr<Table>> open_inline(std::string_view name, const TableOpt
 Result<std::unique_ptr<Table>> open_static(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_fail(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_environ(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_hash(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_btree(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_lmdb(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_cdb(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_debug(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_internal(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_regexp(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_pcre(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_cidr(std::string_view name, const TableOptions& options);

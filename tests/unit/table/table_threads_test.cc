@@ -80,7 +80,7 @@ TEST(TableThreads, LmdbGivesEachItsOwnAnswer)
         for (int number = 0; number < thread_count; ++number)
             ASSERT_TRUE(writer->put(fmt::format("key{}", number), fmt::format("v{}", number),
                                     NulEnding::without, Duplicate::refuse));
-        ASSERT_TRUE(std::move(*writer).commit());
+        ASSERT_TRUE(writer->commit());
     }
     EXPECT_EQ(wrong_answers_of("lmdb:" + folder + "/x", "v"), 0);
     std::filesystem::remove_all(folder);
