@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "config/logical_lines.h"
 #include "config/values.h"
+#include "log/log.h"
 #include "os/files.h"
 #include "table/file_watch.h"
 #include "table/network.h"
@@ -17,9 +18,10 @@
 namespace bulkhead
 {
 
-// One of: a table, a network, a literal.
+// One of: a table, a network, a literal, or what could not be read.
 struct MatchList::Element {
     bool negated = false;
+    std::string unreadable; // why
     std::unique_ptr<Table> table;
     std::optional<IpNetwork> network;
     std::string literal;
@@ -57,10 +59,12 @@ Result<MatchList> MatchList::open(std::string_view list, const ListOptions& opti
     };
     MatchList result;
     result.options_ = options;
-    const auto refuse = [&](std::string_view reason) {
-        return Error{Fault::config, options.parameter.empty()
-                                        ? std::string(reason)
-                                        : fmt::format("{}: {}", options.parameter, reason)};
+    // Who comes to this element gets no answer: neither "on the list" nor "not on it" is safe.
+    const auto add_unreadable = [&](std::string reason) {
+        log::warn(options.parameter.empty() ? reason : fmt::format("{}: {}", options.parameter, reason));
+        Element element;
+        element.unreadable = std::move(reason);
+        result.elements_.push_back(std::move(element));
     };
 
     // Files put their lines in their own place, so the list is worked off from its end.
@@ -84,13 +88,17 @@ Result<MatchList> MatchList::open(std::string_view list, const ListOptions& opti
             continue;
         }
         if (text.starts_with('/')) {
-            if (item.depth >= file_nesting_limit)
-                return refuse(
+            if (item.depth >= file_nesting_limit) {
+                add_unreadable(
                     fmt::format("{}: files are nested more than {} deep", text, file_nesting_limit));
+                continue;
+            }
             const std::string path(text);
             auto content = read_file(path);
-            if (!content)
-                return refuse(content.error().context);
+            if (!content) {
+                add_unreadable(content.error().context);
+                continue;
+            }
             std::vector<std::string> inner;
             LogicalLines lines(*content);
             while (lines.next())
@@ -106,10 +114,12 @@ Result<MatchList> MatchList::open(std::string_view list, const ListOptions& opti
             continue;
         }
         if (options.kind == ListKind::addresses) {
-            if (auto network = IpNetwork::parse(text))
+            if (auto network = IpNetwork::parse(text)) {
                 element.network = *network;
-            else if (!is_table(text))
-                return refuse(network.error().context);
+            } else if (!is_table(text)) {
+                add_unreadable(network.error().context);
+                continue;
+            }
         }
         if (!element.network && is_table(text)) {
             element.table = open_table_or_unavailable(text);
@@ -140,6 +150,8 @@ ListMatch MatchList::Element::ask_table(std::string_view name, const ListOptions
 
 ListMatch MatchList::Element::match(std::string_view name, const ListOptions& options) const
 {
+    if (!unreadable.empty())
+        return {Membership::broken, unreadable};
     if (table)
         return ask_table(name, options);
     bool matches = false;
@@ -173,8 +185,9 @@ ListMatch MatchList::match(std::string_view name) const
 
 bool MatchList::empty() const
 {
-    return std::ranges::none_of(elements_,
-                                [](const Element& e) { return e.table || e.network || !e.literal.empty(); });
+    return std::ranges::none_of(elements_, [](const Element& e) {
+        return e.table || e.network || !e.literal.empty() || !e.unreadable.empty();
+    });
 }
 
 bool MatchList::may_block() const

@@ -45,7 +45,9 @@ public:
     MatchList& operator=(MatchList&&) noexcept;
     ~MatchList();
 
-    // Opens tables and reads files now, so that it works after chroot.
+    // Opens tables and reads files now, so that it works after chroot.  A bad network, a file
+    // that cannot be read or a table that cannot be opened is logged, and breaks the look-ups that
+    // come to it; a process that starts after the repair reads it again.
     static Result<MatchList> open(std::string_view list, const ListOptions& options = {});
 
     // name: a domain, a user, or for addresses a printable IP address without brackets.

@@ -83,14 +83,34 @@ TEST(MatchList, ReadsFiles)
     EXPECT_TRUE(except->match("d.example"));
 }
 
-TEST(MatchList, RefusesWhatItCannotRead)
+TEST(MatchList, WhatCannotBeReadIsBroken)
 {
-    const auto network =
-        MatchList::open("10.0.0.1/8", {.kind = ListKind::addresses, .parameter = "mynetworks"});
-    ASSERT_FALSE(network);
-    EXPECT_EQ(network.error().context,
+    const auto networks = MatchList::open("127.0.0.0/8 10.0.0.1/8 192.168.0.0/16",
+                                          {.kind = ListKind::addresses, .parameter = "mynetworks"});
+    ASSERT_TRUE(networks);
+    EXPECT_TRUE(networks->match("127.0.0.1"));
+    const ListMatch beyond = networks->match("192.168.0.1");
+    EXPECT_TRUE(beyond.is_broken());
+    EXPECT_EQ(beyond.reason,
               "mynetworks: non-null host address bits in \"10.0.0.1/8\", perhaps \"10.0.0.0/8\" is meant");
-    EXPECT_FALSE(MatchList::open("/nowhere/x"));
+
+    const auto file = MatchList::open("here /nowhere/x");
+    ASSERT_TRUE(file);
+    EXPECT_TRUE(file->match("here"));
+    EXPECT_TRUE(file->match("there").is_broken());
+    EXPECT_FALSE(file->empty());
+    EXPECT_TRUE(MatchList::open("!/nowhere/x static:all")->match("there").is_broken());
+}
+
+TEST(MatchList, AFileThatNamesItselfIsBroken)
+{
+    const std::string path = testing::TempDir() + "/selfish";
+    std::ofstream(path) << "a.example\n" << path << "\nb.example\n";
+    const auto list = MatchList::open(path);
+    std::filesystem::remove(path);
+    ASSERT_TRUE(list);
+    EXPECT_TRUE(list->match("a.example"));
+    EXPECT_TRUE(list->match("b.example").is_broken());
 }
 
 TEST(MatchList, ATableThatCannotBeOpenedIsBroken)
