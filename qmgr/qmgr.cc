@@ -55,7 +55,7 @@ Result<> Qmgr::before_jail()
     defer_.emplace("private/" + params_.defer_service(), timeout);
     trace_.emplace("private/" + params_.trace_service(), timeout);
     in_flight_limit_ = std::clamp<std::size_t>(raise_descriptor_limit() / 2, 8, 2000);
-    return check_transports();
+    return {};
 }
 
 Result<> Qmgr::after_jail()

@@ -81,7 +81,6 @@ private:
     void settled(ActiveMessage& message, std::size_t recipients);
     ipc::Service& agent(const std::string& transport);
     TransportLimits limits_of(const std::string& transport) const;
-    Result<> check_transports() const;
 
     // ---- refill ----
     std::size_t free_recipients() const;

@@ -15,7 +15,7 @@
 #pragma once
 
 #include "base/clock.h"
-#include "base/result.h"
+#include "config/feedback.h"
 #include "config/rate.h"
 #include "ipc/delivery.h"
 
@@ -41,16 +41,6 @@ struct ActiveMessage; // of the caller; the scheduler keeps the pointer only
 
 // Microseconds of a clock that only goes forward.
 using Moment = std::int64_t;
-
-// A feedback number: f, or f divided by the window ("1/concurrency").
-struct Feedback {
-    double amount = 1;
-    bool per_concurrency = false;
-    double at(int window) const { return per_concurrency && window > 0 ? amount / window : amount; }
-
-    // "1", "0.5", "1/4", "1/concurrency", "1/sqrt_concurrency" is refused.
-    static Result<Feedback> parse(std::string_view text);
-};
 
 struct TransportLimits {
     int concurrency = 20; // destination_concurrency_limit; 0: none

@@ -2,7 +2,9 @@
 
 #include "base/text.h"
 #include "config/config.h"
+#include "config/feedback.h"
 #include "config/known_parameters.h"
+#include "config/rate.h"
 
 #include <fmt/format.h>
 
@@ -47,13 +49,20 @@ Result<> check_range(const Config& config, std::string_view name, std::string_vi
     return {};
 }
 
+template <typename T> Result<> placed(const Config& config, std::string_view name, const Result<T>& parsed)
+{
+    if (parsed)
+        return {};
+    return Error{Fault::config, fmt::format("{}: {}: {}", config.place(name), name, parsed.error().context)};
+}
+
 } // namespace
 
 Result<> check_value(const Config& config, std::string_view name)
 {
-    const KnownParameter* known = find_known_parameter(name);
+    const auto known = describe_parameter(name);
     // An expression that needs a session's or a transport's values cannot be judged here.
-    if (known == nullptr || known->type.find("expression") != std::string_view::npos ||
+    if (!known || known->type.find("expression") != std::string_view::npos ||
         known->type.find("read-only") != std::string_view::npos)
         return {};
     const std::string_view type = known->type;
@@ -65,6 +74,10 @@ Result<> check_value(const Config& config, std::string_view name)
         TRY(const std::int64_t value, config.get_int(name));
         return check_range(config, name, type, value);
     }
+    if (type.starts_with("feedback number"))
+        return placed(config, name, Feedback::parse(config.get(name)));
+    if (type == "delay or rate")
+        return placed(config, name, Rate::parse(config.get(name)));
     constexpr std::string_view time = "time unit=";
     if (type.starts_with(time) && type.size() > time.size()) {
         const char unit = type[time.size()];

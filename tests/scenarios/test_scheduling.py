@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""The scheduler at work: refill, preemption, rates, and what a bad setting gives."""
+import client
+import scenario
+
+
+class Scheduling(scenario.Scenario):
+    def send(self, a, identity, *recipients):
+        with a.client() as connection:
+            connection.greet()
+            connection.envelope('s@client.example', *recipients)
+            connection.send(client.message(identity).replace(b'\n', b'\r\n').replace(b'\r\r\n', b'\r\n') + b'\r\n.\r\n')
+            code, text = connection.reply()
+            self.assertEqual(code, 250, text)
+            return text.rpartition(' ')[2]
+
+    def test_more_recipients_than_fit_into_memory(self):
+        """They are read in portions, each is delivered once, and the mail is logged as active once."""
+        _, a, sink = self.relaying(qmgr_message_active_limit='20', qmgr_message_recipient_limit='20',
+                                   qmgr_message_recipient_minimum='3', default_recipient_refill_limit='7',
+                                   default_destination_recipient_limit='2')
+        recipients = [f'r{number}@d{number % 7}.example' for number in range(150)]
+        queue_id = self.send(a, 'many-1', *recipients)
+        a.wait_empty()
+        self.assertEqual(sorted(address for message in sink.messages for address in message.recipients),
+                         sorted(recipients))
+        self.assert_log(a, rf'{queue_id}: removed')
+        self.assertEqual(a.log_text().count(f'{queue_id}: from=<s@client.example>, size='), 1)
+        self.assertRegex(a.log_text(), rf'{queue_id}: from=<s@client.example>, size=\d+, nrcpt=150 \(queue active\)')
+
+    def test_a_letter_passes_a_mailing(self):
+        _, a, sink = self.relaying(default_destination_recipient_limit='2', default_destination_concurrency_limit='2',
+                                   transport_maps='inline:{quick.example=smtp:[127.0.0.1]:%d}')
+        a.config['transport_maps'] = a.config['transport_maps'] % sink.port
+        a.write()
+        self.assertEqual(a.control('reload').returncode, 0)
+        gate = []
+        sink.script['rcpt'] = lambda *_: None if gate else '450 4.2.0 not yet'
+        mailing = self.send(a, 'mailing', *(f'r{number}@slow.example' for number in range(100)))
+        a.wait_log(rf'{mailing}: to=<r\d+@slow')
+        gate.append('open')
+        letter = self.send(a, 'letter', 'one@quick.example')
+        self.assertTrue(sink.wait_for(lambda message: message.id == 'letter'))
+        self.assert_log(a, rf'{letter}: removed')
+
+    def test_a_rate_for_a_destination(self):
+        _, a, sink = self.relaying(default_destination_recipient_limit='2', smtp_destination_rate_delay='10/s')
+        self.send(a, 'rate-1', *(f'r{number}@dest.example' for number in range(40)))
+        a.wait_empty()
+        times = sorted(message.when for message in sink.messages)
+        self.assertEqual(len(times), 20)
+        self.assertGreater(times[-1] - times[0], 1.7)  # 19 intervals of 0.1 s
+        self.assertLess(times[-1] - times[0], 6)
+
+    def test_a_delay_for_a_destination(self):
+        _, a, sink = self.relaying(default_destination_recipient_limit='2', default_destination_rate_delay='1s')
+        self.send(a, 'delay-1', *(f'r{number}@dest.example' for number in range(6)))
+        a.wait_empty()
+        times = sorted(message.when for message in sink.messages)
+        self.assertEqual(len(times), 3)
+        self.assertTrue(all(later - earlier > 0.9 for earlier, later in zip(times, times[1:])), times)
+
+    def test_settings_that_cannot_be_read(self):
+        system, a, sink = self.relaying()
+        for name, value, reason in (('slow_destination_rate_delay', '20/fortnight', 'bad delay or rate: "20/fortnight"'),
+                                    ('default_transport_rate_delay', 'soon', 'bad delay or rate: "soon"'),
+                                    ('slow_destination_concurrency_positive_feedback', '1/x', 'bad feedback value: "1/x"'),
+                                    ('slow_delivery_slot_cost', 'much', 'bad numerical value "much"')):
+            with self.subTest(name=name):
+                a.config[name] = value
+                a.write()
+                answer = a.control('reload')
+                self.assertNotEqual(answer.returncode, 0)
+                self.assertRegex(answer.stderr, rf'main\.cf, line \d+: {name}: {reason}')
+                del a.config[name]
+                a.write()
+                self.send(a, 'bad-' + name, 'r@dest.example')  # the running configuration goes on
+                self.assertTrue(sink.wait_for(lambda message: message.id == 'bad-' + name))
+
+
+if __name__ == '__main__':
+    scenario.main()
