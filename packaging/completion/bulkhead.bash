@@ -5,18 +5,18 @@
 # getopt's letters of a command: "x:" takes a value.
 _bulkhead_options() {
     case $1 in
-    bulkhead) echo 'c:Dv' ;;
     mailq | newaliases | sendmail) echo 'A:B:C:F:GIL:N:O:R:UV:X:ab:ce:f:h:imno:p:qr:tvx' ;;
-    postalias) echo 'c:d:finNopq:rsuUvw' ;;
+    postalias) echo 'c:d:fijnNopq:rsuvw' ;;
     postcat) echo 'bc:dehoqrs:v' ;;
     postconf) echo 'aAbc:C:defFhHjlmMno:pPqtT:vxX#' ;;
     postdrop) echo 'c:rv' ;;
     postkick) echo 'c:v' ;;
     postlock) echo 'c:l:v' ;;
     postlog) echo 'c:ip:t:v' ;;
-    postmap) echo 'c:d:finNopq:rsuUvw' ;;
+    postmap) echo 'bc:d:fFhijmnNopq:rsuUvw' ;;
     postqueue) echo 'c:fi:jps:v' ;;
     postsuper) echo 'c:d:e:f:h:H:pr:sSv' ;;
+    qshape) echo 'b:c:lm:N:n:pst:w:' ;;
     esac
 }
 
@@ -95,7 +95,7 @@ _bulkhead_postconf_names() {
 # The value of option -$2 of command $1.
 _bulkhead_value() {
     case $1:$2 in
-    sendmail:C | mailq:C | newaliases:C | post*:c | bulkhead:c) _bulkhead_configurations ;;
+    sendmail:C | mailq:C | newaliases:C | post*:c | qshape:c) _bulkhead_configurations ;;
     sendmail:B) _bulkhead_words 7BIT 8BITMIME ;;
     sendmail:N) _bulkhead_words never success failure delay success,failure failure,delay ;;
     sendmail:R) _bulkhead_words full hdrs ;;
@@ -124,7 +124,7 @@ _bulkhead_operand() {
         else
             _bulkhead_files
         fi ;;
-    postsuper) _bulkhead_words maildrop incoming active deferred hold ;;
+    postsuper | qshape) _bulkhead_words maildrop incoming active deferred hold ;;
     postkick)
         case ${words[cword - 1]} in
         public) _bulkhead_words qmgr pickup ;;
@@ -180,14 +180,14 @@ _bulkhead() {
         if [[ $prev == -c ]]; then
             _bulkhead_configurations
         else
-            _bulkhead_words -c -v -D start start-fg stop quick-stop abort reload flush check status logrotate \
-                spool help
+            _bulkhead_words -c -v -D start start-fg stop quick-stop drain abort reload flush check status \
+                logrotate set-permissions upgrade-configuration spool help
         fi ;;
     status) _bulkhead_words --pids ;;
     spool) _bulkhead_spool ;;
     esac
 }
 
-complete -F _bulkhead bulkhead
+complete -F _bulkhead bulkhead postfix
 complete -F _bulkhead_command mailq newaliases postalias postcat postconf postdrop postkick postlock postlog \
-    postmap postqueue postsuper sendmail
+    postmap postqueue postsuper qshape sendmail

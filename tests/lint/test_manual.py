@@ -40,6 +40,9 @@ def accepted_options(command):
     words = set(re.findall(r'"--([a-z]+)"', text)) | set(re.findall(r'\{"([a-z]+)", (?:no|required)_argument', text))
     if rows := re.findall(r"^ *\{'(.)', Job::", text, re.M):
         return set(rows), words
+    if command in ('postmap', 'postalias'):   # is_aliases ? "..." : "..."
+        of_alias, of_map = re.search(r'\? "([\w:]+)" : "([\w:]+)";', text).groups()
+        return set(of_alias if command == 'postalias' else of_map) - {':'}, words
     strings = re.findall(r'getopt(?:_long)?\(\s*\w+,\s*\w+,\s*' + LITERAL, text)
     strings += re.findall(r'\b\w*options\w*(?:\[\])?\s*=\s*"(\+?[A-Za-z#:]+)"', text)
     letters = set(''.join(strings)) - set('+:')
@@ -73,7 +76,7 @@ class Manual(unittest.TestCase):
 
     def test_every_option_is_documented_and_every_documented_one_accepted(self):
         for command in self.commands:
-            if command in ('mailq', 'newaliases'):   # sendmail's
+            if command in ('mailq', 'newaliases', 'postfix'):   # other names
                 continue
             with self.subTest(command):
                 letters, words = accepted_options(command)
@@ -96,7 +99,7 @@ class Manual(unittest.TestCase):
 
     def test_verbs_of_bulkhead(self):
         text = (SOURCE / 'commands/bulkhead.cc').read_text()
-        verbs = set(re.findall(r'\{"([a-z-]+)", \w+, \w+,', text))
+        verbs = set(re.findall(r'\{"([a-z0-9-]+)", \w+, \w+,', text))
         named = {verb for line in re.findall(r'^\.It Cm (.*)$', self.pages['bulkhead.1'], re.M)
                  for verb in line.split(' Fl ')[0].split(' , ')}
         self.assertEqual(named, verbs)
@@ -130,6 +133,21 @@ class Manual(unittest.TestCase):
             self.assertTrue(f'{page}.5' in self.pages, f'no page {page}.5')
             named.update(line.split(', '))
         self.assertEqual(sorted(named), sorted(types))
+
+    def test_every_name_in_a_table_definition_is_documented(self):
+        folder = SOURCE / 'libcommon'
+        shared = (folder / 'table/server_table.cc').read_text()
+        files = {f'{kind}_table.5': (folder / f'table_modules/{kind}.cc').read_text() for kind in ('mysql', 'pgsql', 'ldap', 'sqlite')}
+        files['memcache_table.5'] = (folder / 'table/memcache_table.cc').read_text()
+        for page, text in files.items():
+            if page != 'ldap_table.5' and page != 'memcache_table.5':
+                text += (folder / 'table_modules/sql_query.h').read_text()
+            pattern = r'\b(?:settings|config)\.(?:text|number|seconds|flag|list|has)\("(\w+)"'
+            names = set(re.findall(pattern, text + ('' if page == 'memcache_table.5' else shared)))
+            self.assertGreater(len(names), 5)
+            pages = self.pages[page] + self.pages['bulkhead-tables.5']
+            named = set(re.findall(r'\bCm (\w+)', pages))
+            self.assertEqual(names - named, set(), page)
 
     def test_references_lead_to_pages(self):
         for page, text in self.pages.items():
