@@ -1,8 +1,9 @@
 // bulkhead: starts, stops and asks the mail system of a configuration folder.
 //
 //     bulkhead [-c DIR] [-v] start | start-fg | stop | abort | reload | flush | check |
-//                            status [--pids] | logrotate | spool ...
+//                            status [--pids] | logrotate | spool ... | /COMMAND ...
 //
+// By the name of postfix it is what scripts of Postfix call: they find all its verbs.
 // DIR may be the folder of any environment of a running master: on the primary's a verb is
 // about the whole system, on another's about that environment.
 #include "base/text.h"
@@ -10,6 +11,7 @@
 #include "config/install_paths.h"
 #include "config/maillog.h"
 #include "control_client.h"
+#include "environment_command.h"
 #include "log/log.h"
 #include "os/files.h"
 #include "spool_inspector.h"
@@ -196,6 +198,12 @@ int abort_now(const Request&, const MailSystem& system)
     return end(system, "abort", "aborting");
 }
 
+// A system that is down is stopped already.
+int quick_stop(const Request& request, const MailSystem& system)
+{
+    return running_master(system.queue_directory) ? stop(request, system) : 0;
+}
+
 int reload(const Request&, const MailSystem& system)
 {
     if (!running_master(system.queue_directory))
@@ -221,6 +229,18 @@ int flush(const Request&, const MailSystem& system)
 int check(const Request& request)
 {
     execute(master_command(request, "-n"));
+}
+
+// A configuration of an older version is read as it is: nothing in it needs a new form.
+int upgrade_configuration(const Request& request, const MailSystem&)
+{
+    return run_and_wait(master_command(request, "-n"));
+}
+
+int refuse_tls(const Request&)
+{
+    fmt::print(stderr, "bulkhead: fatal: tls: not implemented; make keys with openssl(1)\n");
+    return 1;
 }
 
 // The words of the master's lines, as a table for people.
@@ -312,28 +332,46 @@ struct Verb {
     std::string_view help;
 };
 
-constexpr std::array<Verb, 12> verbs{{
+constexpr std::array<Verb, 18> verbs{{
     {"start", start, nullptr, "start in the background; returns when the system is ready"},
     {"start-fg", start_in_foreground, nullptr,
      "the same in the foreground, also as a container's first process"},
     {"stop", stop, nullptr, "end all workers and the master"},
-    {"quick-stop", stop, nullptr, "the same"},
+    {"quick-stop", quick_stop, nullptr, "the same; no error when it is not running"},
+    {"drain", stop, nullptr, "the same as stop"},
     {"abort", abort_now, nullptr, "kill them"},
     {"reload", reload, nullptr, "read the configuration again; no session is dropped"},
     {"flush", flush, nullptr, "try to deliver everything in the queue now"},
     {"check", nullptr, check, "check the configuration, make or repair the spool folders"},
     {"status", status, nullptr, "is it running? --pids: the master's and all workers' process numbers"},
     {"logrotate", rotate_log, nullptr, "put the log file aside, compressed, and begin a new one"},
+    {"set-permissions", nullptr, check, "the same as check"},
+    {"upgrade-configuration", upgrade_configuration, nullptr, "the same as check: nothing needs a new form"},
+    {"post-install", upgrade_configuration, nullptr, "the same, whatever follows"},
+    {"tls", nullptr, refuse_tls, "not implemented"},
+    {"1-fg", start_in_foreground, nullptr, "the same as start-fg"},
     {"spool", nullptr, inspect_spool, "look into the queues, wait for a condition"},
     {"help", nullptr, nullptr, "this list"},
 }};
 
 int usage(std::FILE* to, int exit_code)
 {
-    fmt::print(to, "usage: bulkhead [-c DIR] [-v] VERB\n");
+    fmt::print(to, "usage: bulkhead [-c DIR] [-v] VERB | /COMMAND [ARGUMENT...]\n");
     for (const Verb& verb : verbs)
-        fmt::print(to, "  {:<11} {}\n", verb.name, verb.help);
+        fmt::print(to, "  {:<21} {}\n", verb.name, verb.help);
     return exit_code;
+}
+
+// As postfix: one line, and the exit code that its scripts know.
+int refuse_word(std::string_view program, std::string_view word)
+{
+    const std::string text = word.empty() ? "no command given" : fmt::format("unknown command: {}", word);
+    if (program == "postfix") {
+        fmt::print(stderr, "postfix: fatal: {} (postfix help lists them)\n", text);
+        return 1;
+    }
+    fmt::print(stderr, "bulkhead: {}\n", text);
+    return usage(stderr, EX_USAGE);
 }
 
 int perform(const Verb& verb, const Request& request)
@@ -357,28 +395,42 @@ int perform(const Verb& verb, const Request& request)
     return code;
 }
 
+// `postfix /COMMAND`: for scripts that work on one environment.
+int run_in_environment(const Request& request, std::span<char*> words)
+{
+    const auto config = Config::load(request.directory, {}, "bulkhead");
+    if (config)
+        return become_environment_command(*config, words);
+    fmt::print(stderr, "bulkhead: fatal: {}\n", config.error().context);
+    return EX_CONFIG;
+}
+
 int run(int argc, char** argv)
 {
+    const std::string_view path = argc > 0 ? argv[0] : "bulkhead";
+    const std::string_view program = path.substr(path.rfind('/') + 1);
     Request request;
     request.directory = default_config_directory();
+    ::opterr = program != "postfix";
     for (int option = ::getopt(argc, argv, "+c:vD"); option != -1; option = ::getopt(argc, argv, "+c:vD")) {
         if (option == 'c')
             request.directory = ::optarg;
         else if (option == 'v')
             ++request.verbosity;
         else if (option != 'D')
-            return usage(stderr, EX_USAGE);
+            return refuse_word(program, argv[::optind - 1]);
     }
     request.directory = absolute(request.directory);
     if (::optind >= argc)
-        return usage(stderr, EX_USAGE);
+        return refuse_word(program, {});
     const std::string_view word = argv[::optind];
     request.arguments = std::span(argv + ::optind + 1, argv + argc);
+    if (word.starts_with('/'))
+        return run_in_environment(request, std::span(argv + ::optind, argv + argc));
     for (const Verb& verb : verbs)
         if (verb.name == word)
             return perform(verb, request);
-    fmt::print(stderr, "bulkhead: unknown verb: {}\n", word);
-    return usage(stderr, EX_USAGE);
+    return refuse_word(program, word);
 }
 
 } // namespace

@@ -4,8 +4,10 @@
 #include "base/unique_fd.h"
 #include "config/install_paths.h"
 #include "config/maillog.h"
+#include "os/jail.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -167,6 +169,15 @@ int Command::fail(int exit_code, std::string_view text) const
 {
     fmt::print(stderr, "{}: fatal: {}\n", name_, printable(text, true));
     return exit_code;
+}
+
+Result<> become_mail_owner(const Config& config)
+{
+    TRY(const UserIds owner, find_user(config.get("mail_owner")));
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(owner.gid, owner.gid, owner.gid) != 0 ||
+        ::setresuid(owner.uid, owner.uid, owner.uid) != 0)
+        return system_error("become " + owner.name);
+    return {};
 }
 
 } // namespace bulkhead

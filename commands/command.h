@@ -49,4 +49,7 @@ private:
     bool log_is_open_ = false;
 };
 
+// For root: the rights of mail_owner from now on, whose files the spool's are.
+Result<> become_mail_owner(const Config& config);
+
 } // namespace bulkhead

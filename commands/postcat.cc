@@ -149,11 +149,11 @@ public:
             // the place where reading went on, before jumps and padding that are not shown
             const std::int64_t offset = std::exchange(skipped_from_, std::nullopt).value_or(stream.offset());
             const auto record = stream.next();
-            if (!record)
+            if (!record && (!first || begins_as_queue_file(fd)))
                 return damaged(record.error().context);
-            if (!*record)
-                return segment_ == Segment::ended || damaged("unexpected end of the file");
-            if (first && !can_be_first((*record)->type)) {
+            if (record && !*record)
+                return first || segment_ == Segment::ended || damaged("unexpected end of the file");
+            if (!record || (first && !can_be_first((*record)->type))) {
                 command_.say(Severity::warning, fmt::format("{}: input is not a valid queue file", name_));
                 return true;
             }
@@ -174,6 +174,12 @@ private:
     bool can_be_first(RecordType type) const
     {
         return options_.start > 0 || type == RecordType::size || type == RecordType::arrival_time;
+    }
+
+    bool begins_as_queue_file(int fd) const
+    {
+        char type = '\0';
+        return ::pread(fd, &type, 1, options_.start) == 1 && can_be_first(static_cast<RecordType>(type));
     }
 
     bool damaged(std::string_view reason)

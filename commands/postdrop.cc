@@ -4,16 +4,14 @@
 #include "base/text.h"
 #include "command.h"
 #include "ipc/cleanup.h"
+#include "local_user.h"
 #include "os/files.h"
 #include "spool/envelope.h"
 #include "spool/new_file.h"
 #include "spool/record.h"
-#include "table/domain_list.h"
 
-#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -35,11 +33,11 @@ constexpr std::string_view help_text = R"(postdrop: puts a message into the mail
 Reads the records that sendmail writes, answers on standard output with the queue id and
 then with the status of the message.  Not for use by hand: see sendmail.
 
-Exit codes: 0; 1 bad input; 2 queue file write error; 4 message too big; 64 usage;
-77 not permitted.
+Exit codes: 0; 1 bad input, wrong usage or not permitted; 2 queue file write error;
+4 message too big.
 )";
 
-constexpr std::size_t max_envelope_record = 8 * 1024;
+constexpr std::size_t max_envelope_record = 4 * 1024;
 constexpr std::size_t max_content_record = 64 * 1024;
 constexpr std::size_t block_size = 64 * 1024;
 
@@ -70,6 +68,13 @@ public:
     unsigned take(const Record& record, std::string_view encoded);
 
     bool is_complete() const { return stage_ == Stage::done; }
+    // status::bad, and why.
+    unsigned bad(std::string why)
+    {
+        reason_ = std::move(why);
+        return status::bad;
+    }
+    const std::string& reason() const { return reason_; }
     std::string& output() { return out_; }
 
 private:
@@ -77,16 +82,13 @@ private:
 
     unsigned take_envelope(const Record& record, std::string_view encoded);
     unsigned take_attribute(const Record& record, std::string_view encoded);
-    unsigned bad(std::string_view why) const
-    {
-        command_.say(Severity::warning, fmt::format("uid={}: {}", ::getuid(), why));
-        return status::bad;
-    }
+    unsigned ignore(std::string_view name) const;
 
     const Command& command_;
     std::int64_t size_limit_;
     std::int64_t size_ = 0;
     std::string out_;
+    std::string reason_;
     Stage stage_ = Stage::envelope;
     bool has_sender_ = false;
     bool has_recipient_ = false;
@@ -103,11 +105,17 @@ bool is_mask(std::string_view value, std::uint64_t bits)
     return number && (*number & ~bits) == 0;
 }
 
+unsigned Drop::ignore(std::string_view name) const
+{
+    command_.say(Severity::warning, fmt::format("uid={}: ignoring attribute record: {}", ::getuid(), name));
+    return status::ok;
+}
+
 unsigned Drop::take_attribute(const Record& record, std::string_view encoded)
 {
     const auto attribute = parse_attribute(record.data);
     if (!attribute)
-        return bad("attribute without a name");
+        return ignore(record.data);
     const auto [name, value] = *attribute;
     const bool known = is_one_of(name, {"encoding", "envelope_id", "notify_flags", "ret_flags",
                                         "dsn_orig_rcpt", "create_time", "rewrite_context", "trace_flags"});
@@ -119,11 +127,8 @@ unsigned Drop::take_attribute(const Record& record, std::string_view encoded)
                       // No others: a forged one would make this an address probe.
                       : name == "trace_flags" ? is_mask(value, trace_flag::verify_only | trace_flag::record)
                                               : true;
-    if (!known || !good) {
-        command_.say(Severity::warning,
-                     fmt::format("uid={}: ignoring attribute {}", ::getuid(), printable(name)));
-        return status::ok;
-    }
+    if (!known || !good)
+        return ignore(name);
     out_ += encoded;
     return status::ok;
 }
@@ -189,13 +194,18 @@ unsigned Drop::take(const Record& record, std::string_view encoded)
     return status::ok;
 }
 
-void tell(std::string_view text)
+// Names and values, each with a NUL behind it, and one more at the end.
+void tell(std::initializer_list<std::string_view> words)
 {
+    std::string text;
+    for (const std::string_view word : words)
+        text.append(word) += '\0';
+    text += '\0';
     (void)write_all(STDOUT_FILENO, text);
 }
 
 // Copies standard input into the file until the end record.
-unsigned copy(Drop& drop, NewQueueFile& file, const Command& command)
+unsigned copy(Drop& drop, NewQueueFile& file)
 {
     std::string in;
     std::array<char, block_size> block;
@@ -203,14 +213,14 @@ unsigned copy(Drop& drop, NewQueueFile& file, const Command& command)
         const ssize_t n = ::read(STDIN_FILENO, block.data(), block.size());
         if (n < 0 && errno == EINTR && !interrupted)
             continue;
-        if (n <= 0)
-            return status::ok; // not complete: sendmail has thought better of it
+        if (n <= 0) // not complete: sendmail has thought better of it, or sent rubbish
+            return in.empty() || interrupted ? status::ok : drop.bad("malformed input");
         in.append(block.data(), static_cast<std::size_t>(n));
         std::string_view rest = in;
         while (!rest.empty() && !drop.is_complete()) {
             const auto peek = peek_record(rest);
             if (!peek || peek->needed > max_content_record + 8)
-                return status::bad;
+                return drop.bad("malformed input");
             if (peek->encoded == 0)
                 break;
             if (const unsigned fault = drop.take(peek->record, rest.substr(0, peek->encoded));
@@ -222,7 +232,7 @@ unsigned copy(Drop& drop, NewQueueFile& file, const Command& command)
         if (drop.output().size() < block_size && !drop.is_complete())
             continue;
         if (const auto written = file.append(drop.output()); !written) {
-            command.say(Severity::warning, written.error().context);
+            (void)drop.bad(written.error().context);
             return status::write_error;
         }
         drop.output().clear();
@@ -242,62 +252,40 @@ void wake_pickup(const Command& command, const Config& config)
                     fmt::format("unable to look up {}: {}", service, socket.error().context));
 }
 
-std::string user_name()
-{
-    const passwd* user = ::getpwuid(::getuid());
-    return user != nullptr ? user->pw_name : "unknown";
-}
-
-bool may_submit(const Config& config)
-{
-    if (::getuid() == 0)
-        return true;
-    ListOptions options;
-    options.parameter = "authorized_submit_users";
-    const auto users = MatchList::open(config.get("authorized_submit_users"), options);
-    return users && static_cast<bool>(users->match(user_name()));
-}
-
+// sendmail says the reason to the person; the log has it from here.
 int report(unsigned code, std::string_view reason)
 {
-    tell(fmt::format("status={}\nreason={}\n\n", code, reason));
-    return code == status::not_permitted ? EX_NOPERM : static_cast<int>(code & 0xff);
+    if (code != status::ok)
+        log::write(Severity::warning, fmt::format("uid={}: {}", ::getuid(), reason));
+    tell({"status", fmt::format("{}", code), "reason", reason});
+    return code == status::not_permitted ? 1 : static_cast<int>(code & 0xff);
 }
 
 int deliver(const Command& command, const Config& config)
 {
-    if (!may_submit(config)) {
-        const std::string reason =
-            fmt::format("User {}({}) is not allowed to submit mail", user_name(), ::getuid());
-        command.say(Severity::warning, reason);
-        return report(status::not_permitted, reason);
-    }
+    if (const std::string refusal = refusal_of_caller(config, "authorized_submit_users", "submit mail");
+        !refusal.empty())
+        return report(status::not_permitted, refusal);
     SpoolLayout layout;
     layout.root = config.queue_directory();
     const auto spool = Spool::open(layout);
-    if (!spool) {
-        command.say(Severity::warning, spool.error().context);
+    if (!spool)
         return report(status::write_error, spool.error().context);
-    }
     ::umask(022);
     NewFileOptions options;
     options.long_id = config.get_bool("enable_long_queue_ids").value_or(false);
     auto file = NewQueueFile::create(*spool, Queue::maildrop, options);
-    if (!file) {
-        command.say(Severity::warning, file.error().context);
+    if (!file)
         return report(status::write_error, file.error().context);
-    }
-    tell(fmt::format("protocol=postdrop_protocol\nqueue_id={}\n\n", file->id().text()));
+    tell({"protocol", "postdrop_protocol", "queue_id", file->id().text()});
 
     Drop drop(command, config.get_int("message_size_limit").value_or(0));
-    if (const unsigned fault = copy(drop, *file, command); fault != status::ok)
-        return report(fault, fault == status::too_big ? "message file too big" : "");
+    if (const unsigned fault = copy(drop, *file); fault != status::ok)
+        return report(fault, fault == status::too_big ? "Message file too big" : drop.reason());
     if (!drop.is_complete())
-        return EX_OK;
-    if (const auto stored = std::move(*file).commit(); !stored) {
-        command.say(Severity::warning, stored.error().context);
+        return 0;
+    if (const auto stored = std::move(*file).commit(); !stored)
         return report(status::write_error, stored.error().context);
-    }
     wake_pickup(command, config);
     return report(status::ok, "");
 }
@@ -306,21 +294,21 @@ int run(int argc, char** argv)
 {
     Command command("postdrop");
     std::optional<std::string> directory;
+    ::opterr = 0;
     for (int option = 0; (option = ::getopt(argc, argv, "c:rv")) != -1;) {
         if (option == 'c')
             directory = optarg;
         else if (option == '?')
-            return command.fail(EX_USAGE, "usage: postdrop [-c config_dir] [-v]");
+            return command.fail(1, "usage: postdrop [-c config_dir] [-v]");
     }
     if (argc > optind && std::string_view(argv[optind]) == "help") {
         std::fputs(help_text.data(), stdout);
-        return EX_OK;
+        return 0;
     }
     end_on_signals();
     const auto config = command.load_config(directory);
     if (!config)
-        return command.fail(config.error().fault == Fault::refused ? EX_NOPERM : EX_CONFIG,
-                            config.error().context);
+        return command.fail(1, config.error().context);
     command.open_log(*config);
     const int code = deliver(command, *config);
     log::flush(true);

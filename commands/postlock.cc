@@ -32,7 +32,8 @@ constexpr std::string_view help_text = R"(postlock: runs a command while a mailb
 STYLE: any of fcntl, flock, dotlock, commas between; default mailbox_delivery_lock.
 How often it tries: deliver_lock_attempts, deliver_lock_delay, stale_lock_time.
 
-Exit codes: that of COMMAND; 75 when the lock cannot be had.
+Exit codes: that of COMMAND, 1 when it was killed or cannot be run; 75 when the lock cannot
+be had.
 )";
 
 struct Styles {
@@ -100,12 +101,12 @@ int run_command(const Command& command, char** words)
     if (child == 0) {
         ::execvp(words[0], words);
         fmt::print(stderr, "postlock: fatal: {}\n", system_error(fmt::format("exec {}", words[0])).context);
-        ::_exit(EX_TEMPFAIL);
+        ::_exit(1);
     }
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR)
         continue;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EX_TEMPFAIL;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 struct Patience {

@@ -6,16 +6,14 @@
 #include "frame_client.h"
 #include "ipc/qmgr.h"
 #include "ipc/showq.h"
+#include "local_user.h"
 #include "mail/address.h"
 #include "os/files.h"
-#include "os/jail.h"
 #include "queue_listing.h"
 #include "spool/queue_id.h"
 #include "spool_snapshot.h"
 #include "table/domain_list.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <sysexits.h>
 
 #include <algorithm>
@@ -45,7 +43,7 @@ constexpr std::string_view help_text = R"(postqueue: lists the mail queue, asks 
 Who may list and flush: authorized_mailq_users, authorized_flush_users; root and the
 mail owner always may.  Root can list the queue of a mail system that is down.
 
-Exit codes: 0; 64 usage; 69 the mail system is down; 77 not permitted.
+Exit codes: 0; 69 wrong usage, not permitted, or the mail system is down.
 )";
 
 enum class Mode { none, table, json, flush_all, flush_message, flush_site };
@@ -105,26 +103,6 @@ std::optional<Request> parse(int argc, char** argv)
     return request;
 }
 
-// "" when the caller is on the list, else the reason.
-std::string refusal(const Config& config, std::string_view parameter, std::string_view doing)
-{
-    const uid_t uid = ::getuid();
-    if (uid == 0)
-        return {};
-    const passwd* const entry = ::getpwuid(uid);
-    const std::string user = entry != nullptr ? entry->pw_name : "unknown";
-    if (user == config.get("mail_owner"))
-        return {};
-    const auto list = MatchList::open(config.get(parameter), {.parameter = std::string(parameter)});
-    if (!list)
-        return list.error().context;
-    const ListMatch match = list->match(user);
-    if (match.is_broken())
-        return match.reason;
-    return match ? std::string()
-                 : fmt::format("User {}({}) is not allowed to {} the mail queue", user, uid, doing);
-}
-
 // Output to the person; a closed pipe ends the listing quietly.
 void print(std::string_view text)
 {
@@ -170,18 +148,9 @@ Result<> list_by_worker(FrameClient& worker, Listing& listing)
     }
 }
 
-// Queue files are others' bytes: they are read with the rights of their owner, not of root.
-Result<> become_mail_owner(const Config& config)
-{
-    TRY(const UserIds owner, find_user(config.get("mail_owner")));
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(owner.gid, owner.gid, owner.gid) != 0 ||
-        ::setresuid(owner.uid, owner.uid, owner.uid) != 0)
-        return system_error("become " + owner.name);
-    return {};
-}
-
 Result<> list_directly(const Command& command, const Config& config, Listing& listing)
 {
+    // Queue files are others' bytes: they are read with the rights of their owner, not of root.
     TRY_VOID(become_mail_owner(config));
     TRY(const Spool spool, open_configured_spool(config));
     for (const Queue queue :
@@ -200,14 +169,16 @@ Result<> list_directly(const Command& command, const Config& config, Listing& li
 
 int list(const Command& command, const Config& config, bool json)
 {
-    if (const std::string reason = refusal(config, "authorized_mailq_users", "view"); !reason.empty())
-        return command.fail(EX_NOPERM, reason);
+    if (const std::string reason = refusal_of_caller(config, "authorized_mailq_users", "view the mail queue",
+                                                     config.get("mail_owner"));
+        !reason.empty())
+        return command.fail(EX_UNAVAILABLE, reason);
     Listing listing(config, json);
     auto worker = FrameClient::connect("public/showq");
     if (worker) {
         const auto done = list_by_worker(*worker, listing);
         if (!done)
-            return command.fail(EX_SOFTWARE, "showq service: " + done.error().context);
+            return command.fail(EX_UNAVAILABLE, "showq service: " + done.error().context);
     } else if (command.is_root()) {
         command.say(Severity::warning, fmt::format("Mail system is down -- accessing queue directly ({})",
                                                    worker.error().context));
@@ -259,10 +230,12 @@ std::string ineligible(const Config& config, std::string_view site)
 
 int flush(const Command& command, const Config& config, const Request& request)
 {
-    if (const std::string reason = refusal(config, "authorized_flush_users", "flush"); !reason.empty())
-        return command.fail(EX_NOPERM, reason);
+    if (const std::string reason = refusal_of_caller(config, "authorized_flush_users", "flush the mail queue",
+                                                     config.get("mail_owner"));
+        !reason.empty())
+        return command.fail(EX_UNAVAILABLE, reason);
     if (request.mode == Mode::flush_message && !QueueId::is_valid(request.operand))
-        return command.fail(EX_USAGE,
+        return command.fail(EX_UNAVAILABLE,
                             fmt::format("Cannot flush queue ID - invalid name: \"{}\"", request.operand));
     if (request.mode == Mode::flush_site && !is_site(request.operand))
         return command.fail(
@@ -291,14 +264,14 @@ int run(int argc, char** argv)
     const Command command("postqueue");
     const auto request = parse(argc, argv);
     if (!request)
-        return command.fail(EX_USAGE, usage_text);
+        return command.fail(EX_UNAVAILABLE, usage_text);
     if (request->help) {
         print(help_text);
         return 0;
     }
     const auto config = command.load_config(request->directory);
     if (!config)
-        return command.fail(config.error().fault == Fault::refused ? 1 : EX_CONFIG, config.error().context);
+        return command.fail(EX_UNAVAILABLE, config.error().context);
     // relative names keep sockets of deep spools below the kernel's limit
     if (::chdir(config->queue_directory().c_str()) != 0)
         return command.fail(EX_UNAVAILABLE, system_error("chdir " + config->queue_directory()).context);

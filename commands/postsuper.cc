@@ -3,11 +3,8 @@
 #include "base/text.h"
 #include "command.h"
 #include "frame_client.h"
-#include "os/jail.h"
 #include "queue_actions.h"
 #include "spool_snapshot.h"
-
-#include <grp.h>
 
 #include <cstdio>
 #include <iostream>
@@ -119,15 +116,6 @@ std::optional<Request> parse(int argc, char** argv)
             request.wrong_queue = argv[i];
     }
     return request;
-}
-
-Result<> become_mail_owner(const Config& config)
-{
-    TRY(const UserIds owner, find_user(config.get("mail_owner")));
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(owner.gid, owner.gid, owner.gid) != 0 ||
-        ::setresuid(owner.uid, owner.uid, owner.uid) != 0)
-        return system_error("become " + owner.name);
-    return {};
 }
 
 void apply_one(const Command& command, QueueActions& actions, Action action, std::string_view text)

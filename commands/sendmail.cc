@@ -1,21 +1,17 @@
 // sendmail, mailq and newaliases: the commands that programs have used for forty years to
-// send mail.  Without any rights of its own: postdrop takes the message.  Exit codes are
-// those of sysexits.h.
+// send mail.  Without any rights of its own: postdrop takes the message.  Exit codes as
+// those of Postfix 3.7: nearly everything that goes wrong is 75, "try again later".
 #include "base/text.h"
 #include "command.h"
 #include "config/install_paths.h"
 #include "ipc/cleanup.h"
+#include "local_user.h"
 #include "mail/address.h"
-#include "mail/addrlist.h"
-#include "mail/dsn.h"
-#include "os/files.h"
-#include "spool/envelope.h"
-#include "submission_writer.h"
+#include "postdrop_client.h"
+#include "sendmail_options.h"
+#include "submission_addresses.h"
 
-#include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -52,355 +48,30 @@ constexpr std::string_view help_text = R"(sendmail: sends mail, and what else a 
   -v           mail a report of the delivery
   -XV[xy]      one sender address for each recipient
 
-Exit codes: 0; 64 usage or no recipient; 65 bad message; 69 mail system unavailable;
-70 internal trouble; 71 no login name; 75 try again later; 77 not permitted.
+Exit codes: 0; 65 line break in an address; 69 the queue cannot be seen; 71 no login name;
+75 everything else, so that a caller who knows only "later" keeps his message.
 )";
 
-enum class Mode { send, smtp, list_queue, aliases, verify, start, start_foreground, flush, nothing };
+// Who calls whom, and with what.
+struct Sendmail {
+    Command command{"sendmail"};
+    SendmailCall call;
+    std::optional<std::string> directory; // -C, without "/main.cf"
+    Config config;
 
-struct Invocation {
-    Mode mode = Mode::send;
-    std::optional<std::string> directory;
-    std::optional<std::string> sender;
-    std::optional<std::string> full_name;
-    std::string alias_database;
-    std::vector<std::string> flush_options; // for postqueue
-    SubmissionEnvelope envelope;
-    bool dots_are_text = false;
-    bool wants_verp = false;
-    std::vector<std::string> operands;
-    std::string fault; // wrong usage
+    int fail(std::string_view text) const { return command.fail(EX_TEMPFAIL, text); }
+    int fail_about_sender(std::string_view text) const
+    {
+        return fail(fmt::format("{}({}): {}", call.envelope.sender, ::getuid(), text));
+    }
 };
 
-void take_mode(Invocation& call, std::string_view mode)
+std::string folder_of(std::string path)
 {
-    const char letter = mode.empty() ? '\0' : mode.front();
-    switch (letter) {
-    case 's':
-        call.mode = Mode::smtp;
-        break;
-    case 'p':
-        call.mode = Mode::list_queue;
-        break;
-    case 'i':
-        call.mode = Mode::aliases;
-        break;
-    case 'v':
-        call.mode = Mode::verify;
-        break;
-    case 'd':
-    case 'l':
-        call.mode = Mode::start;
-        break;
-    case 'D':
-        call.mode = Mode::start_foreground;
-        break;
-    case 'h': // host status, never kept
-    case 'H':
-        call.mode = Mode::nothing;
-        break;
-    case 'm':
-    case 'a':
-        break;
-    default:
-        call.fault = fmt::format("unsupported: -b{}", mode);
-    }
-}
-
-// -q takes its argument only when it is written together with it.
-void take_flush(Invocation& call, std::string_view what)
-{
-    if (call.mode == Mode::send)
-        call.mode = Mode::flush;
-    if (what.empty() || is_digit(what.front())) { // an interval is qmgr's affair
-        if (call.flush_options.empty())
-            call.flush_options = {"-f"};
-        return;
-    }
-    const std::string value(what.substr(1));
-    if (what.front() == 'I' && !value.empty())
-        call.flush_options = {"-i", value};
-    else if ((what.front() == 'R' || what.front() == 'S') && !value.empty())
-        call.flush_options = {"-s", value};
-    else
-        call.fault = "usage: sendmail -q[Iid|Rsite|Ssite]";
-}
-
-void take_old_option(Invocation& call, std::string_view option)
-{
-    if (option == "i")
-        call.dots_are_text = true;
-    else if (option == "7")
-        call.envelope.encoding = "7bit";
-    else if (option == "8")
-        call.envelope.encoding = "8bit";
-    else if (option.starts_with('A') && option.size() > 1)
-        call.alias_database = option.substr(1);
-}
-
-void take_body_type(Invocation& call, std::string_view type)
-{
-    if (equals_ignoring_case(type, "7BIT"))
-        call.envelope.encoding = "7bit";
-    else if (equals_ignoring_case(type, "8BITMIME"))
-        call.envelope.encoding = "8bit";
-    else
-        call.fault = fmt::format("specify -B7BIT or -B8BITMIME, not -B{}", type);
-}
-
-template <typename T, typename Target>
-void take_parsed(Invocation& call, Result<T> parsed, Target& target, char option)
-{
-    if (parsed)
-        target = static_cast<Target>(*std::move(parsed));
-    else
-        call.fault = fmt::format("bad value of -{}: {}", option, parsed.error().context);
-}
-
-void take_option(Invocation& call, int option, std::string_view value)
-{
-    switch (option) {
-    case 'b':
-        return take_mode(call, value);
-    case 'B':
-        return take_body_type(call, value);
-    case 'C':
-        call.directory = value;
-        return;
-    case 'F':
-        call.full_name = value;
-        return;
-    case 'f':
-    case 'r':
-        call.sender = value;
-        return;
-    case 'G':
-        call.envelope.remote = true;
-        return;
-    case 'I':
-        call.mode = Mode::aliases;
-        return;
-    case 'i':
-        call.dots_are_text = true;
-        return;
-    case 'N':
-        return take_parsed(call, parse_notify(value), call.envelope.notify, 'N');
-    case 'o':
-        return take_old_option(call, value);
-    case 'R':
-        return take_parsed(call, parse_ret(value), call.envelope.ret_flags, 'R');
-    case 't':
-        call.envelope.header_recipients = true;
-        return;
-    case 'V':
-        return take_parsed(call, parse_envid(value), call.envelope.envelope_id, 'V');
-    case 'v':
-        call.envelope.trace_flags |= trace_flag::record;
-        return;
-    case 'X':
-        if (value.starts_with('V')) {
-            call.wants_verp = true;
-            call.envelope.verp = value.substr(1);
-        }
-        return;
-    case '?':
-        call.fault = "usage: sendmail [options] [recipient ...]";
-        return;
-    default: // accepted and of no meaning here: A a c D d e h L m n O p U x
-        return;
-    }
-}
-
-Invocation parse(int argc, char** argv)
-{
-    Invocation call;
-    const std::string_view path = argv[0] != nullptr ? argv[0] : "sendmail";
-    const std::string_view program = path.substr(path.rfind('/') + 1);
-    if (program == "mailq")
-        call.mode = Mode::list_queue;
-    else if (program == "newaliases")
-        call.mode = Mode::aliases;
-    ::opterr = 0;
-    // '+': no option behind the first recipient.
-    constexpr const char* options = "+A:B:C:D:F:GIL:N:O:R:UV:X:ab:cd:e:f:h:imno:p:q::r:tvx";
-    for (int option = 0; (option = ::getopt(argc, argv, options)) != -1 && call.fault.empty();) {
-        const std::string_view value = optarg != nullptr ? optarg : "";
-        if (option == 'q')
-            take_flush(call, value);
-        else
-            take_option(call, option, value);
-    }
-    for (int i = optind; i < argc; ++i)
-        call.operands.emplace_back(argv[i]);
-    return call;
-}
-
-// -C names the folder, or main.cf in it.
-std::optional<std::string> folder_of(const std::optional<std::string>& path)
-{
-    if (!path || path->empty())
-        return std::nullopt;
     for (const std::string_view file : {"/main.cf", "/sendmail.cf"})
-        if (path->ends_with(file))
-            return path->substr(0, path->size() - file.size());
+        if (path.ends_with(file))
+            return path.substr(0, path.size() - file.size());
     return path;
-}
-
-int become(const Command& command, const std::string& program, const std::vector<std::string>& arguments,
-           const std::optional<std::string>& directory)
-{
-    if (directory)
-        ::setenv("MAIL_CONFIG", directory->c_str(), 1);
-    std::vector<char*> argv;
-    argv.reserve(arguments.size() + 1);
-    for (const std::string& argument : arguments)
-        argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    ::execv(program.c_str(), argv.data());
-    return command.fail(EX_UNAVAILABLE, system_error(program).context);
-}
-
-// ---- a message ----
-
-// The program postdrop with its two pipes.
-class Postdrop
-{
-public:
-    static Result<Postdrop> start(const std::optional<std::string>& directory);
-
-    Result<> write(std::string_view records) { return write_all(in_.get(), records); }
-
-    // Closes its input and reads what it says: the value of "status", nullopt for none.
-    std::optional<unsigned> finish();
-    int exit_code() const { return exit_code_; }
-    const std::string& reason() const { return reason_; }
-
-private:
-    UniqueFd in_;
-    UniqueFd out_;
-    pid_t pid_ = -1;
-    int exit_code_ = 0;
-    std::string reason_;
-};
-
-Result<Postdrop> Postdrop::start(const std::optional<std::string>& directory)
-{
-    std::array<int, 2> in{};
-    std::array<int, 2> out{};
-    if (::pipe2(in.data(), O_CLOEXEC) != 0)
-        return system_error("pipe");
-    UniqueFd read_end(in[0]);
-    Postdrop child;
-    child.in_.reset(in[1]);
-    if (::pipe2(out.data(), O_CLOEXEC) != 0)
-        return system_error("pipe");
-    child.out_.reset(out[0]);
-    UniqueFd write_end(out[1]);
-
-    const std::string program = install_paths().command_directory + "/postdrop";
-    child.pid_ = ::fork();
-    if (child.pid_ < 0)
-        return system_error("fork");
-    if (child.pid_ == 0) {
-        ::dup2(read_end.get(), STDIN_FILENO);
-        ::dup2(write_end.get(), STDOUT_FILENO);
-        if (directory)
-            ::execl(program.c_str(), "postdrop", "-r", "-c", directory->c_str(), nullptr);
-        else
-            ::execl(program.c_str(), "postdrop", "-r", nullptr);
-        ::_exit(EX_UNAVAILABLE);
-    }
-    return child;
-}
-
-std::optional<unsigned> Postdrop::finish()
-{
-    in_.reset();
-    std::string text;
-    std::array<char, 4096> block;
-    for (;;) {
-        const ssize_t n = ::read(out_.get(), block.data(), block.size());
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0 || text.size() > 64 * 1024)
-            break;
-        text.append(block.data(), static_cast<std::size_t>(n));
-    }
-    int state = 0;
-    while (::waitpid(pid_, &state, 0) < 0 && errno == EINTR)
-        ;
-    exit_code_ = WIFEXITED(state) ? WEXITSTATUS(state) : EX_SOFTWARE;
-    std::optional<unsigned> status;
-    for (const std::string_view line : split(text, "\n")) {
-        if (line.starts_with("status="))
-            if (const auto number = parse_unsigned(line.substr(7)))
-                status = static_cast<unsigned>(*number);
-        if (line.starts_with("reason="))
-            reason_ = printable(line.substr(7));
-    }
-    return status;
-}
-
-struct Login {
-    std::string name;
-    std::string full_name;
-};
-
-// From $NAME, or the first part of the user's entry; '&' stands for the login name.
-std::optional<Login> login()
-{
-    const passwd* user = ::getpwuid(::getuid());
-    if (user == nullptr)
-        return std::nullopt;
-    Login found;
-    found.name = user->pw_name;
-    const char* name = std::getenv("NAME");
-    if (name != nullptr && *name != '\0') {
-        found.full_name = name;
-        return found;
-    }
-    const std::string_view gecos = user->pw_gecos != nullptr ? user->pw_gecos : "";
-    for (const char c : gecos.substr(0, gecos.find(','))) {
-        if (c != '&')
-            found.full_name += c;
-        else if (!found.name.empty())
-            found.full_name +=
-                static_cast<char>(found.name[0] >= 'a' && found.name[0] <= 'z' ? found.name[0] - 32
-                                                                               : found.name[0]) +
-                found.name.substr(1);
-    }
-    return found;
-}
-
-bool is_clean(std::string_view text)
-{
-    return text.find_first_of(std::string_view("\0\r\n", 3)) == text.npos;
-}
-
-// "Joe <joe@a>, ann": the addresses of an operand; what does not parse is taken as it is.
-void add_recipients(std::vector<std::string>& recipients, const std::string& operand)
-{
-    const auto list = parse_address_list(operand);
-    if (list && list->malformed == 0 && !list->addresses.empty()) {
-        for (const ListedAddress& one : list->addresses)
-            if (!one.address.empty())
-                recipients.push_back(one.address);
-    } else if (const auto internal = unquote(operand)) {
-        recipients.push_back(*internal);
-    } else {
-        recipients.push_back(operand);
-    }
-}
-
-std::string sender_address(std::string_view given)
-{
-    const std::string text(trim(given));
-    if (text.empty() || text == "<>")
-        return {};
-    const auto list = parse_address_list(text);
-    if (list && list->malformed == 0 && list->addresses.size() == 1)
-        return list->addresses.front().address;
-    return unquote(text).value_or(text);
 }
 
 LineEndings line_endings(const Config& config)
@@ -411,166 +82,221 @@ LineEndings line_endings(const Config& config)
                                : LineEndings::always;
 }
 
-// What postdrop's answer means to the caller.
-int conclude(const Command& command, Postdrop& postdrop)
+// Completes the envelope.  nullopt: it is good; else the exit code of what was said.
+std::optional<int> address(Sendmail& self)
 {
-    namespace status = ipc::cleanup_status;
-    const std::optional<unsigned> answer = postdrop.finish();
-    const std::string who = fmt::format("uid={}: ", ::getuid());
-    if (!answer) {
-        const int code = postdrop.exit_code();
-        const bool refused = code == EX_NOPERM || code == EX_CONFIG || code == EX_TEMPFAIL;
-        return command.fail(refused         ? EX_TEMPFAIL
-                            : code == EX_OK ? EX_SOFTWARE
-                                            : EX_UNAVAILABLE,
-                            who + "mail system unavailable: no answer from postdrop");
+    SubmissionEnvelope& envelope = self.call.envelope;
+    for (const std::string& operand : self.call.operands) {
+        auto found = recipient_addresses(operand);
+        if (!found)
+            return self.command.fail(EX_DATAERR, found.error().context);
+        envelope.recipients.insert(envelope.recipients.end(), found->begin(), found->end());
     }
-    if (*answer == status::ok)
-        return EX_OK;
-    if (*answer & status::not_permitted)
-        return command.fail(EX_NOPERM, postdrop.reason());
-    if (*answer & status::too_big)
-        return command.fail(EX_TEMPFAIL, who + "message file too big");
-    if (*answer & status::write_error)
-        return command.fail(EX_TEMPFAIL, who + "queue file write error");
-    return command.fail(EX_DATAERR, who + "message refused");
+    const auto user = login_name();
+    if (!user && !self.call.sender)
+        return self.command.fail(EX_OSERR,
+                                 fmt::format("unable to find out your login name (uid {})", ::getuid()));
+    auto sender = sender_address(self.call.sender.value_or(user.value_or("")));
+    if (!sender)
+        return self.command.fail(EX_DATAERR, sender.error().context);
+    envelope.sender = *std::move(sender);
+    if (!envelope.full_name)
+        envelope.full_name = full_name_of_caller();
+    if (!is_one_line(*envelope.full_name))
+        return self.command.fail(EX_DATAERR, "line break in a full name");
+    if (self.call.wants_verp && envelope.sender.empty())
+        return self.fail_about_sender("-V option requires non-null sender address");
+    if (self.call.wants_verp && envelope.verp.empty())
+        envelope.verp = self.config.get("default_verp_delimiters");
+    return std::nullopt;
 }
 
-int send(const Command& command, const Config& config, Invocation call,
-         const std::optional<std::string>& directory)
+// The message of -bv: never delivered, so its text does not matter much.
+std::string probe_text(const SubmissionEnvelope& envelope)
 {
-    SubmissionEnvelope& envelope = call.envelope;
-    const bool verify = call.mode == Mode::verify;
-    for (const std::string& operand : call.operands)
-        add_recipients(envelope.recipients, operand);
-    if (verify && envelope.header_recipients)
-        return command.fail(EX_USAGE, "-t option cannot be used with -bv");
-    if (envelope.recipients.empty() && !envelope.header_recipients)
-        return command.fail(EX_USAGE,
-                            "Recipient addresses must be specified on the command line or via the -t option");
-    const auto user = login();
-    if (!user && !call.sender)
-        return command.fail(EX_OSERR, fmt::format("unable to find out your login name (uid {})", ::getuid()));
-    envelope.sender = call.sender ? sender_address(*call.sender) : user->name;
-    envelope.full_name = call.full_name ? *call.full_name : user ? user->full_name : std::string();
-    if (call.wants_verp && envelope.verp.empty())
-        envelope.verp = config.get("default_verp_delimiters");
-    if (call.wants_verp && (envelope.verp.size() != 2 || envelope.sender.empty()))
-        return command.fail(EX_USAGE, "-XV needs two characters and a sender");
-    if (verify)
-        envelope.trace_flags = trace_flag::verify_only;
-    bool clean = is_clean(envelope.sender) && is_clean(envelope.full_name) && is_clean(envelope.envelope_id);
-    for (const std::string& recipient : envelope.recipients)
-        clean = clean && is_clean(recipient);
-    if (!clean)
-        return command.fail(EX_DATAERR, "line break in an address or a name");
-
-    const bool reports = envelope.trace_flags != 0;
-    const std::string reported_to = external_form(envelope.sender);
-    SubmissionRules rules;
-    rules.dot_ends = !call.dots_are_text;
-    rules.endings = line_endings(config);
-    rules.size_limit = config.get_int("message_size_limit").value_or(0);
-
-    ::signal(SIGPIPE, SIG_IGN);
-    auto postdrop = Postdrop::start(directory);
-    if (!postdrop)
-        return command.fail(EX_OSERR, postdrop.error().context);
-    SubmissionWriter writer(std::move(envelope), rules);
-    // Everything below that returns early closes the pipe without an end record: postdrop
-    // then forgets the message.
-    const auto pass = [&](Result<> made) -> std::optional<int> {
-        if (!made && made.error().fault == Fault::not_found)
-            return command.fail(EX_USAGE, made.error().context);
-        if (!made)
-            return command.fail(EX_TEMPFAIL, fmt::format("uid={}: {}", ::getuid(), made.error().context));
-        if (writer.output().empty())
-            return std::nullopt;
-        const auto written = postdrop->write(writer.output());
-        writer.output().clear();
-        if (!written)
-            return conclude(command, *postdrop);
-        return std::nullopt;
-    };
-    if (verify) {
-        if (const auto code = pass(writer.feed("Subject: probe\n")))
-            return *code;
+    std::string text = fmt::format("From: {}\nSubject: probe\nTo:", external_form(envelope.sender));
+    std::string_view separator = "\n\t";
+    for (const std::string& recipient : envelope.recipients) {
+        text += fmt::format("{}{}", separator, external_form(recipient));
+        separator = ",\n\t";
     }
-    std::array<char, 64 * 1024> block;
-    while (!verify && !writer.is_ended()) {
-        const ssize_t n = ::read(STDIN_FILENO, block.data(), block.size());
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return command.fail(EX_DATAERR, system_error("read standard input").context);
-        if (n == 0)
-            break;
-        if (const auto code = pass(writer.feed({block.data(), static_cast<std::size_t>(n)})))
-            return *code;
+    return text + '\n';
+}
+
+// What postdrop's answer means to the caller.
+int conclude(const Sendmail& self, PostdropClient& postdrop)
+{
+    namespace status = ipc::cleanup_status;
+    const PostdropClient::Answer answer = postdrop.finish();
+    if (!answer.status)
+        return self.fail_about_sender("no answer from postdrop");
+    if (*answer.status == status::ok)
+        return EX_OK;
+    const std::string_view standard =
+        *answer.status & status::too_big ? "Message file too big" : "queue file write error";
+    if (*answer.status & status::not_permitted)
+        return self.fail(answer.reason.empty() ? "not allowed to submit mail" : answer.reason);
+    return self.fail_about_sender(answer.reason.empty() ? standard : answer.reason);
+}
+
+// Moves a message from standard input, or a probe, to postdrop.
+class Submission
+{
+public:
+    Submission(const Sendmail& self, SubmissionRules rules, PostdropClient postdrop)
+        : self_(self), writer_(self.call.envelope, rules), postdrop_(std::move(postdrop))
+    {
     }
-    if (const auto code = pass(writer.finish()))
+
+    // Exit code.  What returns early closes the pipe before an end record: postdrop then
+    // forgets the message.
+    int run()
+    {
+        const Result<> fed = self_.call.mode == SendmailMode::verify
+                                 ? pass(writer_.feed(probe_text(self_.call.envelope)))
+                                 : feed_input();
+        const Result<> done = fed ? pass(writer_.finish()) : fed;
+        if (!done && done.error().fault != Fault::io)
+            return self_.fail_about_sender(done.error().context);
+        return conclude(self_, postdrop_);
+    }
+
+private:
+    Result<> feed_input()
+    {
+        std::array<char, 64 * 1024> block;
+        while (!writer_.is_ended()) {
+            const ssize_t n = ::read(STDIN_FILENO, block.data(), block.size());
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n < 0)
+                return Error{Fault::malformed, system_error("read standard input").context};
+            if (n == 0)
+                break;
+            TRY_VOID(pass(writer_.feed({block.data(), static_cast<std::size_t>(n)})));
+        }
+        return {};
+    }
+
+    Result<> pass(Result<> made)
+    {
+        if (!made || writer_.output().empty())
+            return made;
+        const auto written = postdrop_.write(writer_.output());
+        writer_.output().clear();
+        return written;
+    }
+
+    const Sendmail& self_;
+    SubmissionWriter writer_;
+    PostdropClient postdrop_;
+};
+
+int send(Sendmail& self)
+{
+    if (const auto code = address(self))
         return *code;
-    const int code = conclude(command, *postdrop);
-    if (code == EX_OK && reports)
-        std::fputs(
-            fmt::format("Mail Delivery Status Report will be mailed to <{}>.\n", printable(reported_to))
-                .c_str(),
-            stdout);
+    ::signal(SIGPIPE, SIG_IGN);
+    SubmissionRules rules;
+    rules.dot_ends = !self.call.dots_are_text;
+    rules.endings = line_endings(self.config);
+    rules.size_limit = self.config.get_int("message_size_limit").value_or(0);
+    auto postdrop = PostdropClient::start(install_paths().command_directory + "/postdrop", self.directory);
+    if (!postdrop)
+        return self.fail(postdrop.error().context);
+    const int code = Submission(self, rules, *std::move(postdrop)).run();
+    if (code == EX_OK && self.call.envelope.trace_flags != 0)
+        fmt::print("Mail Delivery Status Report will be mailed to <{}>.\n",
+                   printable(external_form(self.call.envelope.sender)));
     return code;
 }
 
-int rebuild_aliases(const Command& command, const Config& config, const Invocation& call,
-                    const std::optional<std::string>& directory)
+int become(const Sendmail& self, const std::string& program, const std::vector<std::string>& arguments)
 {
-    std::vector<std::string> arguments{"postalias"};
-    if (!call.alias_database.empty())
-        arguments.push_back(call.alias_database);
+    if (self.directory)
+        ::setenv("MAIL_CONFIG", self.directory->c_str(), 1);
+    std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
+    for (const std::string& argument : arguments)
+        argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    ::execv(program.c_str(), argv.data());
+    return self.fail(system_error(program).context);
+}
+
+int become_command(const Sendmail& self, const std::vector<std::string>& arguments)
+{
+    return become(self, fmt::format("{}/{}", install_paths().command_directory, arguments.front()),
+                  arguments);
+}
+
+int rebuild_aliases(const Sendmail& self)
+{
+    std::vector<std::string> arguments{"postalias", "--"};
+    if (!self.call.alias_database.empty())
+        arguments.push_back(self.call.alias_database);
     else
-        for (std::string& database : config.get_list("alias_database"))
+        for (std::string& database : self.config.get_list("alias_database"))
             arguments.push_back(std::move(database));
-    if (arguments.size() == 1)
+    return arguments.size() == 2 ? EX_OK : become_command(self, arguments);
+}
+
+int flush(const Sendmail& self)
+{
+    std::vector<std::string> arguments{"postqueue"};
+    arguments.insert(arguments.end(), self.call.flush_options.begin(), self.call.flush_options.end());
+    return become_command(self, arguments);
+}
+
+int start(const Sendmail& self)
+{
+    if (!self.command.is_root())
+        return self.fail("only root can start the mail system");
+    return become_command(self, {"bulkhead", "start"});
+}
+
+int perform(Sendmail& self)
+{
+    switch (self.call.mode) {
+    case SendmailMode::send:
+    case SendmailMode::verify:
+        return send(self);
+    case SendmailMode::smtp:
+        return become(self, install_paths().daemon_directory + "/smtpd", {"smtpd", "-S"});
+    case SendmailMode::list_queue:
+        return become_command(self, {"postqueue", "-p"});
+    case SendmailMode::flush:
+        return flush(self);
+    case SendmailMode::aliases:
+        return rebuild_aliases(self);
+    case SendmailMode::start:
+        return start(self);
+    case SendmailMode::nothing:
+    case SendmailMode::help:
         return EX_OK;
-    return become(command, install_paths().command_directory + "/postalias", arguments, directory);
+    }
+    return EX_SOFTWARE;
 }
 
 int run(int argc, char** argv)
 {
-    Command command("sendmail");
-    Invocation call = parse(argc, argv);
-    if (call.mode == Mode::send && call.operands == std::vector<std::string>{"--help"}) {
+    Sendmail self;
+    self.call = parse_sendmail_call(argc, argv);
+    if (self.call.mode == SendmailMode::help) {
         std::fputs(help_text.data(), stdout);
         return EX_OK;
     }
-    if (!call.fault.empty())
-        return command.fail(EX_USAGE, call.fault);
-    const std::optional<std::string> directory = folder_of(call.directory);
-    const InstallPaths& paths = install_paths();
-    const auto config = command.load_config(directory);
+    if (!self.call.fault.empty())
+        return self.fail(self.call.fault);
+    for (const std::string& warning : self.call.warnings)
+        self.command.say(Severity::warning, warning);
+    if (self.call.directory)
+        self.directory = folder_of(*self.call.directory);
+    auto config = self.command.load_config(self.directory);
     if (!config)
-        return command.fail(EX_TEMPFAIL, config.error().context);
-    switch (call.mode) {
-    case Mode::send:
-    case Mode::verify:
-        return send(command, *config, std::move(call), directory);
-    case Mode::smtp:
-        return become(command, paths.daemon_directory + "/smtpd", {"smtpd", "-S"}, directory);
-    case Mode::list_queue:
-        return become(command, paths.command_directory + "/postqueue", {"postqueue", "-p"}, directory);
-    case Mode::flush: {
-        std::vector<std::string> arguments{"postqueue"};
-        arguments.insert(arguments.end(), call.flush_options.begin(), call.flush_options.end());
-        return become(command, paths.command_directory + "/postqueue", arguments, directory);
-    }
-    case Mode::aliases:
-        return rebuild_aliases(command, *config, call, directory);
-    case Mode::start:
-        return become(command, paths.command_directory + "/bulkhead", {"bulkhead", "start"}, directory);
-    case Mode::start_foreground:
-        return become(command, paths.command_directory + "/bulkhead", {"bulkhead", "start-fg"}, directory);
-    case Mode::nothing:
-        return EX_OK;
-    }
-    return EX_SOFTWARE;
+        return self.fail(config.error().context);
+    self.config = *std::move(config);
+    return perform(self);
 }
 
 } // namespace

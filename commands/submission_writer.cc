@@ -17,6 +17,7 @@ namespace
 {
 
 constexpr std::size_t max_header_text = 1024 * 1024; // of one header with recipients
+constexpr std::size_t cr_window = 16;                // CRs at the end of a line that may belong to its end
 
 bool names_recipients(std::string_view header)
 {
@@ -32,46 +33,44 @@ SubmissionWriter::SubmissionWriter(SubmissionEnvelope envelope, SubmissionRules 
     : envelope_(std::move(envelope)), rules_(rules), fixes_endings_(rules.endings != LineEndings::never),
       in_headers_(envelope_.header_recipients)
 {
-    if (!in_headers_)
-        (void)write_envelope(); // its recipients are known: finish() says when there are none
+    write_envelope();
 }
 
-Result<> SubmissionWriter::write_envelope()
+void SubmissionWriter::write_number(std::string_view name, unsigned value)
 {
-    const std::vector<std::string>& more = resent_ ? found_resent_ : found_;
-    envelope_.recipients.insert(envelope_.recipients.end(), more.begin(), more.end());
-    std::string head;
-    const auto number = [&](std::string_view name, unsigned value) {
-        if (value != 0)
-            append_attribute(head, name, fmt::format("{}", value));
-    };
+    if (value != 0)
+        append_attribute(out_, name, fmt::format("{}", value));
+}
+
+void SubmissionWriter::write_recipient(std::string_view recipient)
+{
+    write_number("notify_flags", envelope_.notify);
+    append_record(out_, RecordType::recipient, recipient);
+}
+
+void SubmissionWriter::write_envelope()
+{
     if (!envelope_.envelope_id.empty())
-        append_attribute(head, "envelope_id", envelope_.envelope_id);
-    number("ret_flags", envelope_.ret_flags);
-    append_attribute(head, "rewrite_context", envelope_.remote ? "remote" : "local");
-    number("trace_flags", envelope_.trace_flags);
-    if (!envelope_.full_name.empty())
-        append_record(head, RecordType::full_name, envelope_.full_name);
-    append_record(head, RecordType::sender, envelope_.sender);
+        append_attribute(out_, "envelope_id", envelope_.envelope_id);
+    write_number("ret_flags", envelope_.ret_flags);
+    append_attribute(out_, "rewrite_context", envelope_.remote ? "remote" : "local");
+    if (envelope_.full_name)
+        append_record(out_, RecordType::full_name, *envelope_.full_name);
+    append_record(out_, RecordType::sender, envelope_.sender);
     if (!envelope_.encoding.empty())
-        append_attribute(head, "encoding", envelope_.encoding);
+        append_attribute(out_, "encoding", envelope_.encoding);
+    write_number("trace_flags", envelope_.trace_flags);
     if (!envelope_.verp.empty())
-        append_record(head, RecordType::verp, envelope_.verp);
-    for (const std::string& recipient : envelope_.recipients) {
-        number("notify_flags", envelope_.notify);
-        append_record(head, RecordType::recipient, recipient);
-    }
-    append_record(head, RecordType::message_start, {});
-    out_ += head;
-    out_ += held_;
-    held_.clear();
-    return {};
+        append_record(out_, RecordType::verp, envelope_.verp);
+    for (const std::string& recipient : envelope_.recipients)
+        write_recipient(recipient);
+    append_record(out_, RecordType::message_start, {});
 }
 
 Result<> SubmissionWriter::check_size() const
 {
     if (rules_.size_limit > 0 && size_ > rules_.size_limit)
-        return Error{Fault::limit, "message file too big"};
+        return Error{Fault::limit, "Message file too big"};
     return {};
 }
 
@@ -89,8 +88,8 @@ Result<> SubmissionWriter::feed(std::string_view bytes)
         line_ += bytes;
         bytes = {};
     }
-    // A long line does not wait for its end; a CR at its end may belong to that.
-    while (line_.size() > max_text_record + 1) {
+    // A long line does not wait for its end.
+    while (line_.size() > max_text_record + cr_window) {
         TRY_VOID(take_line(std::string_view(line_).substr(0, max_text_record), false));
         line_.erase(0, max_text_record);
     }
@@ -102,33 +101,30 @@ Result<> SubmissionWriter::take_line(std::string_view line, bool complete)
 {
     if (first_line_ && complete && rules_.endings == LineEndings::strict)
         fixes_endings_ = line.ends_with('\r');
-    if (complete && fixes_endings_ && line.ends_with('\r'))
+    first_line_ = false;
+    while (complete && fixes_endings_ && line.ends_with('\r'))
         line.remove_suffix(1);
     if (!inside_ && complete && line == "." && rules_.dot_ends) {
         ended_ = true;
         return {};
     }
-    // A mailbox separator in front of the headers is none of them.
-    std::string renamed;
-    if (first_line_ && line.starts_with("From ")) {
-        renamed.append("X-Mailbox-Line: ").append(line);
-        line = renamed;
-    }
-    first_line_ = false;
+    // Mailbox separators in front of the headers are none of them.
+    if (before_text_ && complete && (line.starts_with("From ") || line.starts_with(">From ")))
+        return {};
+    before_text_ = false;
     if (in_headers_)
-        take_header_line(line, complete);
-    std::string& out = in_headers_ ? held_ : out_;
-    const std::size_t before = out.size();
+        take_header_line(line);
+    const std::size_t before = out_.size();
+    for (; line.size() >= max_text_record; line.remove_prefix(max_text_record))
+        append_record(out_, RecordType::text_part, line.substr(0, max_text_record));
     if (complete)
-        append_text(out, line);
-    else
-        append_record(out, RecordType::text_part, line);
-    size_ += static_cast<std::int64_t>(out.size() - before);
+        append_record(out_, RecordType::text, line);
+    size_ += static_cast<std::int64_t>(out_.size() - before);
     inside_ = !complete;
     return check_size();
 }
 
-void SubmissionWriter::take_header_line(std::string_view line, bool)
+void SubmissionWriter::take_header_line(std::string_view line)
 {
     if (inside_ || (!line.empty() && is_blank(line.front()))) {
         if (collects_ && field_.size() + line.size() < max_header_text)
@@ -138,7 +134,7 @@ void SubmissionWriter::take_header_line(std::string_view line, bool)
     end_header();
     const std::string_view name = header_field_name(line);
     if (name.empty()) {
-        end_headers();
+        in_headers_ = false;
         return;
     }
     collects_ = names_recipients(name);
@@ -160,29 +156,24 @@ void SubmissionWriter::end_header()
     field_.clear();
 }
 
-void SubmissionWriter::end_headers()
-{
-    in_headers_ = false;
-    (void)write_envelope();
-}
-
 Result<> SubmissionWriter::finish()
 {
-    if (!ended_ && !line_.empty()) { // no line end at the end: one is added
-        TRY_VOID(take_line(line_, true));
+    const bool lonely_dot = !inside_ && line_ == "." && rules_.dot_ends;
+    if (!ended_ && !line_.empty() && !lonely_dot) { // no line end: the reader of the file adds one
+        if (in_headers_)
+            take_header_line(line_);
+        append_record(out_, RecordType::text_part, line_);
         line_.clear();
-    } else if (inside_) {
-        TRY_VOID(take_line({}, true));
     }
-    if (in_headers_) {
-        end_header();
-        end_headers();
-    }
-    if (envelope_.recipients.empty())
+    end_header();
+    const std::vector<std::string>& named = resent_ ? found_resent_ : found_;
+    if (envelope_.recipients.empty() && named.empty())
         return Error{Fault::not_found, "No recipient addresses found in message header"};
     append_record(out_, RecordType::extracted_start, {});
+    for (const std::string& recipient : named)
+        write_recipient(recipient);
     append_record(out_, RecordType::end, {});
-    return {};
+    return check_size();
 }
 
 } // namespace bulkhead

@@ -1,11 +1,12 @@
 // A message on its way from sendmail to postdrop: lines in, the records of a maildrop
-// file out, in blocks.  With recipients from the headers, the headers wait until they
-// have all been seen.  No I/O: tested by tests/unit/commands.
+// file out, in blocks.  Recipients from the headers stand behind the content, so nothing
+// of it has to wait.  No I/O: tested by tests/unit/submission.
 #pragma once
 
 #include "base/result.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,7 @@ namespace bulkhead
 
 struct SubmissionEnvelope {
     std::string sender; // internal form, empty: the null sender
-    std::string full_name;
+    std::optional<std::string> full_name;
     std::vector<std::string> recipients; // internal form
     std::string encoding;                // "7bit", "8bit" or empty
     std::string envelope_id;
@@ -54,10 +55,11 @@ public:
 
 private:
     Result<> take_line(std::string_view line, bool complete);
-    void take_header_line(std::string_view line, bool complete);
+    void take_header_line(std::string_view line);
     void end_header();
-    void end_headers();
-    Result<> write_envelope();
+    void write_envelope();
+    void write_recipient(std::string_view recipient);
+    void write_number(std::string_view name, unsigned value);
     Result<> check_size() const;
 
     SubmissionEnvelope envelope_;
@@ -66,12 +68,12 @@ private:
     std::string line_;    // an unfinished line, at most one text record of it
     bool inside_ = false; // parts of this line have been written
     bool first_line_ = true;
+    bool before_text_ = true; // only mailbox separators so far
     bool fixes_endings_ = true;
     bool ended_ = false;
     std::int64_t size_ = 0;
 
     bool in_headers_ = false; // -t: looking for recipients
-    std::string held_;        // the records of the headers meanwhile
     std::string field_;       // the header being collected, if it names recipients
     bool collects_ = false;
     bool resent_ = false;

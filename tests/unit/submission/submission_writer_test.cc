@@ -84,10 +84,10 @@ TEST(SubmissionWriter, WritesTheEnvelopeInOrder)
     all.trace_flags = 512;
     all.remote = true;
     EXPECT_THAT(write(all, {}, "Subject: x\n\ntext\n"),
-                ElementsAre("A:envelope_id=envid", "A:ret_flags=1", "A:rewrite_context=remote",
-                            "A:trace_flags=512", "F:Joe Doe", "S:joe", "A:encoding=8bit",
-                            "V:+=", "A:notify_flags=6", "R:ann@a.test", "A:notify_flags=6", "R:bob",
-                            "M:", "N:Subject: x", "N:", "N:text", "X:", "E:"));
+                ElementsAre("A:envelope_id=envid", "A:ret_flags=1", "A:rewrite_context=remote", "F:Joe Doe",
+                            "S:joe", "A:encoding=8bit", "A:trace_flags=512", "V:+=", "A:notify_flags=6",
+                            "R:ann@a.test", "A:notify_flags=6", "R:bob", "M:", "N:Subject: x", "N:", "N:text",
+                            "X:", "E:"));
 }
 
 TEST(SubmissionWriter, DoesNotCareWhereTheTextIsCut)
@@ -105,6 +105,7 @@ TEST(SubmissionWriter, EndsAtALonelyDotUnlessToldOtherwise)
     SubmissionRules rules;
     rules.dot_ends = false;
     EXPECT_THAT(content(rules, "a\n.\nb\n"), ElementsAre("N:a", "N:.", "N:b"));
+    EXPECT_THAT(content({}, "a\n."), ElementsAre("N:a"));
     EXPECT_THAT(content({}, "..\n.x\n"), ElementsAre("N:..", "N:.x"));
 }
 
@@ -119,9 +120,10 @@ TEST(SubmissionWriter, TakesBothLineEnds)
     EXPECT_THAT(content(rules, "a\r\nb\n"), ElementsAre("N:a\r", "N:b"));
 }
 
-TEST(SubmissionWriter, EndsTheLastLine)
+TEST(SubmissionWriter, LeavesTheLastLineOpenThatHasNoEnd)
 {
-    EXPECT_THAT(content({}, "a\nb"), ElementsAre("N:a", "N:b"));
+    EXPECT_THAT(content({}, "a\nb"), ElementsAre("N:a", "L:b"));
+    EXPECT_THAT(content({}, "a\nb\r"), ElementsAre("N:a", "L:b\r"));
     EXPECT_THAT(content({}, ""), ElementsAre());
 }
 
@@ -132,13 +134,27 @@ TEST(SubmissionWriter, KeepsNulAndLongLines)
     for (const std::size_t piece : {100'000u, 1000u, 2049u})
         EXPECT_THAT(content({}, text, piece),
                     ElementsAre("L:" + x, "L:" + x, "N:yz", std::string("N:a\0b", 5)));
-    EXPECT_THAT(content({}, x + "\r\n", 2049), ElementsAre("N:" + x));
+    EXPECT_THAT(content({}, x + "\r\n", 2049), ElementsAre("L:" + x, "N:"));
 }
 
-TEST(SubmissionWriter, RenamesAMailboxSeparator)
+TEST(SubmissionWriter, LeavesMailboxSeparatorsOut)
 {
-    EXPECT_THAT(content({}, "From joe Sun\nFrom: x\n\nFrom me\n"),
-                ElementsAre("N:X-Mailbox-Line: From joe Sun", "N:From: x", "N:", "N:From me"));
+    EXPECT_THAT(content({}, "From joe Sun\n>From ann\nFrom: x\n\nFrom me\n"),
+                ElementsAre("N:From: x", "N:", "N:From me"));
+}
+
+TEST(SubmissionWriter, TakesAllCarriageReturnsAtAnEnd)
+{
+    EXPECT_THAT(content({}, "a\r\r\nb\rc\n"), ElementsAre("N:a", "N:b\rc"));
+}
+
+TEST(SubmissionWriter, PutsHeaderRecipientsBehindTheContent)
+{
+    SubmissionEnvelope named = from_headers();
+    named.notify = 1;
+    EXPECT_THAT(write(named, {}, "To: bob\n\nx\n"),
+                ElementsAre("A:rewrite_context=local", "S:joe", "M:", "N:To: bob", "N:", "N:x",
+                            "X:", "A:notify_flags=1", "R:bob", "E:"));
 }
 
 TEST(SubmissionWriter, FindsRecipientsInHeaders)
@@ -163,7 +179,7 @@ TEST(SubmissionWriter, RefusesWhatIsTooBig)
     SubmissionRules rules;
     rules.size_limit = 10;
     EXPECT_THAT(content(rules, "12345678\n"), ElementsAre("N:12345678"));
-    EXPECT_THAT(content(rules, "123456789\n"), ElementsAre("message file too big"));
+    EXPECT_THAT(content(rules, "123456789\n"), ElementsAre("Message file too big"));
 }
 
 } // namespace
