@@ -47,6 +47,8 @@ Result<MainCf> MainCf::parse(std::string_view text, std::string_view file)
     if (text.size() > size_limit)
         return Error{Fault::limit, fmt::format("{}: file is larger than {} bytes", file, size_limit)};
     while (lines.next()) {
+        if (is_blank(lines.text().front()))
+            continue; // continues nothing: ignored, as postconf warns
         if (lines.text().size() > value_limit)
             return error(Fault::limit, fmt::format("value is longer than {} bytes", value_limit));
         auto assignment = parse_assignment(lines.text());

@@ -241,6 +241,11 @@ Result<MasterCf> MasterCf::parse(std::string_view text, std::string_view file, C
         return Error{Fault::limit, fmt::format("{}: file is larger than {} bytes", file, size_limit)};
     LogicalLines lines(text);
     while (lines.next()) {
+        if (is_blank(lines.text().front())) {
+            master.warnings.push_back(
+                fmt::format("{}: line {}: begins with a blank but continues no service", file, lines.number()));
+            continue;
+        }
         auto entry = parse_entry(lines.text(), level);
         if (!entry)
             return Error{Fault::config,

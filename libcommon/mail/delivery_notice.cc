@@ -225,6 +225,19 @@ void put_original(Lines& out, const DeliveryNotice& notice, const OriginalLines&
 
 } // namespace
 
+NoticeTemplate notice_template(NoticeKind kind)
+{
+    DeliveryNotice notice;
+    notice.kind = kind;
+    notice.myhostname = "$myhostname";
+    Lines lines;
+    put_explanation(lines, notice);
+    lines.erase(lines.begin(), std::ranges::find(lines, std::string()) + 1); // the part's own header
+    lines.pop_back();                                                        // before the recipients
+    const Words words = words_for(kind);
+    return {words.subject, words.postmaster_subject, std::move(lines)};
+}
+
 std::string_view notice_subject(const DeliveryNotice& notice)
 {
     const Words words = words_for(notice.kind);

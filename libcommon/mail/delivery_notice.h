@@ -68,6 +68,14 @@ using OriginalLines = std::function<bool(std::string& line)>;
 // Message-ID or Received: cleanup adds them.
 std::vector<std::string> compose_notice(const DeliveryNotice& notice, const OriginalLines& original);
 
+// The words of a notice to the sender, for postconf -b and -t; $myhostname stands in them.
+struct NoticeTemplate {
+    std::string_view subject;
+    std::string_view postmaster_subject;
+    std::vector<std::string> lines;
+};
+NoticeTemplate notice_template(NoticeKind kind);
+
 // "Undelivered Mail Returned to Sender" and its relatives.
 std::string_view notice_subject(const DeliveryNotice& notice);
 

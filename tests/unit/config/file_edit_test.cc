@@ -35,7 +35,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Case{"Replaces", "a = 1\nb=2\n", {{"b", replace, "b = 3"}}, "a = 1\nb = 3\n"},
         Case{"Appends", "a = 1", {{"b", replace, "b = 3"}}, "a = 1\nb = 3\n"},
-        Case{"ReplacesTheLast", "a = 1\n#a\na = 2\n", {{"a", replace, "a = 3"}}, "a = 1\n#a\na = 3\n"},
+        Case{"ReplacesEveryOne", "a = 1\n#a\na = 2\n", {{"a", replace, "a = 3"}}, "a = 3\n#a\na = 3\n"},
+        Case{"KeepsAMissingLineEnd", "a = 1\nb = 2", {{"a", replace, "a = 3"}}, "a = 3\nb = 2"},
+        Case{"LeavesLinesThatContinueNothing", "  a = 1\na = 2\n", {{"a", remove, ""}}, "  a = 1\n"},
+        Case{"CommentsOutTheLastLine", "a = 1", {{"a", comment_out, ""}}, "#a = 1"},
         Case{"ReplacesContinuationButKeepsComments",
              "a = 1,\n# why\n  2\n\nb = 1\n",
              {{"a", replace, "a = 3"}},
@@ -58,11 +61,14 @@ TEST(FileEdit, ReplacedFileKeepsModeAndLink)
     std::ofstream(folder + "/real") << "old";
     ::chmod((folder + "/real").c_str(), 0640);
     std::filesystem::create_symlink("real", folder + "/link");
-    ASSERT_TRUE(replace_file(folder + "/link", "new"));
+    const auto change = [](std::string_view text) -> Result<std::string> {
+        return std::string(text) + " and new";
+    };
+    ASSERT_TRUE(rewrite_file(folder + "/link", 100, change));
     std::ifstream in(folder + "/real");
     std::stringstream text;
     text << in.rdbuf();
-    EXPECT_EQ(text.str(), "new");
+    EXPECT_EQ(text.str(), "old and new");
     EXPECT_TRUE(std::filesystem::is_symlink(folder + "/link"));
     struct stat status{};
     ASSERT_EQ(::stat((folder + "/real").c_str(), &status), 0);
