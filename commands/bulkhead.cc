@@ -409,6 +409,8 @@ int run(int argc, char** argv)
 {
     const std::string_view path = argc > 0 ? argv[0] : "bulkhead";
     const std::string_view program = path.substr(path.rfind('/') + 1);
+    if (argc == 2 && std::string_view(argv[1]) == "--help")
+        return usage(stdout, 0);
     Request request;
     request.directory = default_config_directory();
     ::opterr = program != "postfix";

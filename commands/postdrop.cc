@@ -293,6 +293,10 @@ int deliver(const Command& command, const Config& config)
 int run(int argc, char** argv)
 {
     Command command("postdrop");
+    if (argc == 2 && std::string_view(argv[1]) == "--help") {
+        std::fputs(help_text.data(), stdout);
+        return 0;
+    }
     std::optional<std::string> directory;
     ::opterr = 0;
     for (int option = 0; (option = ::getopt(argc, argv, "c:rv")) != -1;) {
@@ -300,10 +304,6 @@ int run(int argc, char** argv)
             directory = optarg;
         else if (option == '?')
             return command.fail(1, "usage: postdrop [-c config_dir] [-v]");
-    }
-    if (argc > optind && std::string_view(argv[optind]) == "help") {
-        std::fputs(help_text.data(), stdout);
-        return 0;
     }
     end_on_signals();
     const auto config = command.load_config(directory);

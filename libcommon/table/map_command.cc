@@ -4,8 +4,8 @@
 #include "config/config.h"
 #include "config/install_paths.h"
 #include "log/log.h"
-#include "table/fold.h"
 #include "table/client_config.h"
+#include "table/fold.h"
 #include "table/lmdb_table.h"
 #include "table/map_file.h"
 #include "table/message_keys.h"
@@ -44,6 +44,27 @@ Error usage(bool is_aliases)
     return {Fault::config,
             fmt::format("usage: {} [-c config_dir] [-d key] [-q key] [map_type:]file...",
                         is_aliases ? "postalias [-Nfijnoprsuvw]" : "postmap [-bfFhijmnNoprsuUvw]")};
+}
+
+std::string help(bool is_aliases)
+{
+    const std::string_view name = is_aliases ? "postalias" : "postmap";
+    std::string text =
+        fmt::format("{0}: makes, changes and asks {1}.\n\n"
+                    "  {0} [options] [TYPE:]FILE...           make FILE's database\n"
+                    "  {0} [options] -q KEY [TYPE:]FILE...    ask; - for keys on standard input\n"
+                    "  {0} [options] -d KEY [TYPE:]FILE...    remove an entry; - as above\n"
+                    "  {0} [options] -s [TYPE:]FILE...        show all entries\n\n",
+                    name, is_aliases ? "alias databases" : "lookup tables");
+    text +=
+        "  -i  add the entries on standard input   -r  replace duplicates   -w  no warning of them\n"
+        "  -f  keep the case of keys               -u  no UTF-8             -N, -n  NUL at the end, or not\n"
+        "  -p  do not copy the source's mode       -o  root stays root      -j  JSON, with -q and -s\n";
+    if (!is_aliases)
+        text +=
+            "  -F  values are names of files           -h, -b, -m  with -q -: keys are a message's headers,\n"
+            "      lines of its body, headers of its parts\n";
+    return text + "\nExit codes: 0; 1 an error, and a key that was not found.\n";
 }
 
 // False: not an option of the command.
@@ -333,6 +354,7 @@ Result<> list(const Options& options)
 Result<bool> run(int argc, char** argv, MapSource source)
 {
     TRY(Options options, parse_options(argc, argv, source));
+    set_main_cf_of_tables(options.config_directory);
     TRY_VOID(read_config(options));
     if (options.query)
         return query(options);
@@ -352,6 +374,10 @@ Result<bool> run(int argc, char** argv, MapSource source)
 int run_map_command(int argc, char** argv, MapSource source)
 {
     log::set_tag(source == MapSource::map ? "postmap" : "postalias");
+    if (argc == 2 && std::string_view(argv[1]) == "--help") {
+        std::fputs(help(source == MapSource::aliases).c_str(), stdout);
+        return std::fflush(stdout) == 0 ? 0 : 1;
+    }
     const auto result = run(argc, argv, source);
     const bool written = std::fflush(stdout) == 0;
     if (!result)

@@ -41,7 +41,7 @@ def accepted_options(command):
     if rows := re.findall(r"^ *\{'(.)', Job::", text, re.M):
         return set(rows), words
     if command in ('postmap', 'postalias'):   # is_aliases ? "..." : "..."
-        of_alias, of_map = re.search(r'\? "([\w:]+)" : "([\w:]+)";', text).groups()
+        of_alias, of_map = re.search(r'known =[^?;]*\? "([\w:]+)" : "([\w:]+)";', text).groups()
         return set(of_alias if command == 'postalias' else of_map) - {':'}, words
     strings = re.findall(r'getopt(?:_long)?\(\s*\w+,\s*\w+,\s*' + LITERAL, text)
     strings += re.findall(r'\b\w*options\w*(?:\[\])?\s*=\s*"(\+?[A-Za-z#:]+)"', text)

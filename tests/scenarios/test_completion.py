@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bash completion: what the TAB key offers behind the installed commands, on a system with mail in its queue."""
+"""What commands say of themselves: --help, and what the TAB key of bash offers, on a system with mail in its queue."""
 import pathlib
 import re
 import subprocess
@@ -44,6 +44,13 @@ class Completion(scenario.Scenario):
         for command in environment.COMMANDS.iterdir():
             with self.subTest(command.name):
                 self.assertTrue((COMPLETIONS / command.name).exists())
+
+    def test_every_command_explains_itself(self):
+        for command in sorted(environment.COMMANDS.iterdir()):
+            with self.subTest(command.name):
+                answer = environment.run(command, '--help')
+                self.assertEqual((answer.returncode, answer.stderr), (0, ''))
+                self.assertRegex(answer.stdout, r'^(usage: )?[a-z]+[: ]')
 
     def test_options_are_those_of_the_manual(self):
         for command in sorted(environment.COMMANDS.iterdir()):
