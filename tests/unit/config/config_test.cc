@@ -57,6 +57,27 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Stress", "stress=yes", "smtpd_timeout", "10s"}, Case{"NoStress", "", "smtpd_timeout", "300s"},
         Case{"LevelZero", "", "append_dot_mydomain", "yes"},
         Case{"LevelTwo", "compatibility_level=2", "append_dot_mydomain", "no"},
+        Case{"LevelOfStyle", "", "mynetworks_style", "subnet"},
+        Case{"LevelTwoOfStyle", "compatibility_level=2", "mynetworks_style", "host"},
+        Case{"LevelOfRelayDomains", "mydestination=a.example", "relay_domains", "a.example"},
+        Case{"LevelTwoOfRelayDomains", "compatibility_level=2\nmydestination=a.example", "relay_domains", ""},
+        Case{"LevelOfRelayRestrictions", "", "smtpd_relay_restrictions", ""},
+        Case{"LevelOneOfRelayRestrictions", "compatibility_level=1", "smtpd_relay_restrictions",
+             "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"},
+        Case{"LevelOfUtf8", "", "smtputf8_enable", "no"},
+        Case{"LevelOneOfUtf8", "compatibility_level=1", "smtputf8_enable", "yes"},
+        Case{"LevelOfOrder", "compatibility_level=3.5", "smtpd_relay_before_recipient_restrictions", "no"},
+        Case{"LevelThreeSixOfOrder", "compatibility_level=3.6", "smtpd_relay_before_recipient_restrictions",
+             "yes"},
+        Case{"LevelOfFingerprints", "compatibility_level=3.5", "smtpd_tls_fingerprint_digest", "md5"},
+        Case{"LevelThreeSixOfFingerprints", "compatibility_level=3.10", "smtp_tls_fingerprint_digest",
+             "sha256"},
+        Case{"LevelOfWords", "compatibility_level=2", "respectful_logging", "no"},
+        Case{"LevelThreeSixOfWords", "compatibility_level=3.6.1", "respectful_logging", "yes"},
+        Case{"Parentheses", "a=1\nsmtpd_banner=$(a)${a}$a $$a", "smtpd_banner", "111 $a"},
+        Case{"OldSyntax", "a=1\nsmtpd_banner=${a?x$a}${b:y$a}", "smtpd_banner", "x1y1"},
+        Case{"Comparison", "a=9\nsmtpd_banner=${{$a} < {10} ? {few} : {many}}", "smtpd_banner", "few"},
+        Case{"Continued", "smtpd_banner = a\n# no\n\n  b", "smtpd_banner", "a  b"},
         Case{"UserParameter", "podop=socketmap:x\nvirtual_alias_maps=${podop}:alias", "virtual_alias_maps",
              "socketmap:x:alias"},
         Case{"LegacyName", "virtual_maps=hash:x", "virtual_alias_maps", "hash:x"},
@@ -135,6 +156,29 @@ TEST(Config, TypedValuesNameThePlace)
     EXPECT_FALSE(config->get_bool("biff"));
     EXPECT_FALSE(config->get_int("hopcount_limit"));
     EXPECT_EQ(*config->get_seconds("maximal_queue_lifetime", 'd'), 5 * 86400);
+}
+
+TEST(Config, TimesHaveUnits)
+{
+    for (const auto& [text, seconds] : std::map<std::string, int>{
+             {"7", 7 * 86400}, {"7s", 7}, {"7m", 420}, {"7h", 25200}, {"7d", 604800}, {"7w", 4233600}}) {
+        const auto config = config_of("maximal_queue_lifetime = " + text);
+        EXPECT_EQ(*config->get_seconds("maximal_queue_lifetime", 'd'), seconds) << text;
+    }
+}
+
+TEST(Config, BracesProtectElementsOfLists)
+{
+    const auto config = config_of("virtual_alias_maps = a, inline:{ {x = y z}, {b=c} } !d,,\n  e\n");
+    EXPECT_THAT(config->get_list("virtual_alias_maps"),
+                ElementsAre("a", "inline:{ {x = y z}, {b=c} }", "!d", "e"));
+}
+
+TEST(Config, ALoopInAnOverrideNamesIt)
+{
+    const auto config = config_of("mydomain = a.example\n", {"mydomain=$myorigin", "myorigin=$mydomain"});
+    ASSERT_FALSE(config);
+    EXPECT_THAT(config.error().context, HasSubstr("$mydomain -> $myorigin -> $mydomain"));
 }
 
 TEST(Config, TransportValueFallsBack)
