@@ -11,7 +11,7 @@ namespace bulkhead
 
 static constexpr std::size_t min_width = 80;
 static constexpr std::size_t min_column = 2;
-static constexpr std::size_t min_name = 8;
+static constexpr std::size_t min_name = 18;
 
 std::string counted_domain(std::string_view address)
 {

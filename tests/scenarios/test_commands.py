@@ -68,9 +68,9 @@ class Commands(scenario.Scenario):
 
     def test_sendmail_exit_statuses(self):
         _, a, _ = self.relaying(message_size_limit='100000')
-        self.assertEqual(a.sendmail(input='Subject: x\n\nx\n').returncode, 64)
-        self.assertEqual(a.sendmail('-t', input='Subject: nobody\n\nx\n').returncode, 64)
-        self.assertEqual(a.sendmail('-Z', 'r@dest.example', input='x\n').returncode, 64)
+        self.assertEqual(a.sendmail(input='Subject: x\n\nx\n').returncode, 75)
+        self.assertEqual(a.sendmail('-t', input='Subject: nobody\n\nx\n').returncode, 75)
+        self.assertEqual(a.sendmail('-Z', 'r@dest.example', input='x\n').returncode, 75)
         self.assertNotEqual(a.sendmail('r@dest.example', input='Subject: big\n\n' + 'x' * 70 * 3000).returncode, 0)
         self.assertEqual(a.queue_files('maildrop'), [])
         nowhere = environment.run(environment.COMMANDS / 'sendmail', '-C', '/nonexistent', 'r@dest.example', input='x\n')
