@@ -176,9 +176,16 @@ bool show_parts(const Options& options, const ServiceLine& service, const Servic
             show(name, value);
         return matched;
     }
-    for (std::size_t i = 0; i < field_names.size(); ++i)
-        show(field_names[i], i + 1 < field_names.size() ? service.fields[i] : service.command());
-    return matched;
+    for (std::size_t i = 0; i + 1 < field_names.size(); ++i)
+        show(field_names[i], service.fields[i]);
+    constexpr std::string_view last = field_names.back();
+    if (!options.fold || options.json || options.hide_value || !pattern.matches_name(last)) {
+        show(last, service.command());
+        return matched;
+    }
+    const std::string prefix = options.hide_name ? "" : fmt::format("{}/{} = ", service.identity(), last);
+    printer.item(service.command(true, prefix), {});
+    return true;
 }
 
 std::string_view wanted_pattern(Job job)

@@ -167,14 +167,14 @@ Result<ServiceLine> ServiceLine::parse(std::string_view text)
     return service;
 }
 
-std::string ServiceLine::text(bool fold) const
+// Options with values stand on lines of their own; so does the first other argument behind options.
+static void append_arguments(std::string& out, const std::vector<ServiceLine::Argument>& arguments, bool fold)
 {
-    std::string out = columns(fields);
     std::size_t column = out.size();
     const std::size_t prefix = column;
     bool in_options = true;
     bool wrap = false; // what comes next begins a line
-    for (const Argument& argument : arguments) {
+    for (const ServiceLine::Argument& argument : arguments) {
         const std::string item = argument.has_value   ? argument.word + " " + written(argument.value)
                                  : argument.is_option ? argument.word
                                                       : written(argument.word);
@@ -192,14 +192,20 @@ std::string ServiceLine::text(bool fold) const
         column += item.size();
         wrap = argument.has_value;
     }
+}
+
+std::string ServiceLine::text(bool fold) const
+{
+    std::string out = columns(fields);
+    append_arguments(out, arguments, fold);
     return out;
 }
 
-std::string ServiceLine::command() const
+std::string ServiceLine::command(bool fold, std::string_view prefix) const
 {
-    ServiceLine bare;
-    bare.arguments = arguments;
-    return fields[7] + bare.text(false).substr(columns(bare.fields).size());
+    std::string out = fmt::format("{}{}", prefix, fields[7]);
+    append_arguments(out, arguments, fold);
+    return out;
 }
 
 std::map<std::string, std::string> ServiceLine::parameters() const

@@ -40,8 +40,8 @@ struct ServiceLine {
 
     // The whole line; folded: options with values on lines of their own.
     std::string text(bool fold) const;
-    // The program and its arguments in one line.
-    std::string command() const;
+    // The program and its arguments behind a prefix, folded as text() does.
+    std::string command(bool fold = false, std::string_view prefix = {}) const;
 
     // The assignments of -o; of one name the last.
     std::map<std::string, std::string> parameters() const;

@@ -21,6 +21,15 @@ class RealPostconf:
         return _decoded(environment.run(self.root / 'usr/sbin/postconf', '-c', folder, *arguments, text=False,
                                         env=self.environment, **options))
 
+    def bounce_folder(self, top):
+        """A daemon_directory with the real bounce, which finds its libraries without help; for -b and -t."""
+        libraries = self.root / 'usr/lib/postfix'
+        script = pathlib.Path(top) / 'daemons' / 'bounce'
+        script.parent.mkdir()
+        script.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {libraries}/sbin/bounce "$@"\n')
+        script.chmod(0o755)
+        return script.parent
+
 
 def ours(folder, *arguments, **options):
     return _decoded(environment.run(environment.COMMANDS / 'postconf', '-c', folder, *arguments, text=False, **options))
