@@ -1,5 +1,4 @@
-// Tables made of other tables or values: unionmap, pipemap, randmap, and proxy, which opens
-// directly what it names.
+// Tables made of other tables or values: unionmap, pipemap, randmap.
 #include "base/text.h"
 #include "config/values.h"
 #include "table/types.h"
@@ -144,11 +143,6 @@ Result<std::unique_ptr<Table>> open_randmap(std::string_view name, const TableOp
     for (std::string& element : elements)
         element = std::string(without_braces(element));
     return std::unique_ptr<Table>(std::make_unique<RandomTable>(std::move(elements)));
-}
-
-Result<std::unique_ptr<Table>> open_proxy(std::string_view name, const TableOptions& options)
-{
-    return open_table(name, options);
 }
 
 } // namespace bulkhead

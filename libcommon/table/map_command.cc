@@ -32,6 +32,7 @@ struct Options {
     MessageKeyOptions message;
     std::string config_directory;
     std::string default_type = "hash";
+    std::string queue_directory; // where proxymap is
     std::optional<std::string> query;
     std::optional<std::string> remove;
     bool list = false;
@@ -179,6 +180,7 @@ Result<> read_config(Options& options)
     if (config) {
         options.default_type = config->get("default_database_type");
         options.build.myhostname = config->get("myhostname");
+        options.queue_directory = config->get("queue_directory");
         return {};
     }
     for (const std::string& table : options.tables)
@@ -271,6 +273,7 @@ Result<std::vector<std::unique_ptr<Table>>> open_tables(const Options& options)
     table_options.fold_fixed_keys = options.build.fold;
     table_options.is_alias_source = options.build.is_aliases;
     table_options.values_are_files = options.build.values_are_files;
+    table_options.queue_directory = options.queue_directory;
     std::vector<std::unique_ptr<Table>> tables;
     for (const std::string& spec : options.tables) {
         TRY(std::unique_ptr<Table> table, open_table(spec, table_options));

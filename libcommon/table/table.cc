@@ -23,15 +23,20 @@ struct Type {
 };
 
 // Berkeley DB is gone from the distributions: hash and btree are LMDB files too.
-constexpr std::array<Type, 24> types{{
-    {"btree", open_btree},       {"cdb", open_cdb},           {"cidr", open_cidr},
-    {"debug", open_debug},       {"environ", open_environ},   {"fail", open_fail},
-    {"hash", open_hash},         {"inline", open_inline},     {"internal", open_internal},
-    {"ldap", open_ldap},         {"lmdb", open_lmdb},         {"memcache", open_memcache},
-    {"mysql", open_mysql},       {"pcre", open_pcre},         {"pgsql", open_pgsql},
-    {"pipemap", open_pipemap},   {"proxy", open_proxy},       {"randmap", open_randmap},
-    {"regexp", open_regexp},     {"sqlite", open_sqlite},     {"static", open_static},
-    {"texthash", open_texthash}, {"unionmap", open_unionmap}, {"unix", open_unix},
+constexpr std::array<Type, 26> types{{
+    {"btree", open_btree},       {"cdb", open_cdb},
+    {"cidr", open_cidr},         {"debug", open_debug},
+    {"environ", open_environ},   {"fail", open_fail},
+    {"hash", open_hash},         {"inline", open_inline},
+    {"internal", open_internal}, {"ldap", open_ldap},
+    {"lmdb", open_lmdb},         {"memcache", open_memcache},
+    {"mysql", open_mysql},       {"pcre", open_pcre},
+    {"pgsql", open_pgsql},       {"pipemap", open_pipemap},
+    {"proxy", open_proxy},       {"randmap", open_randmap},
+    {"regexp", open_regexp},     {"socketmap", open_socketmap},
+    {"sqlite", open_sqlite},     {"static", open_static},
+    {"tcp", open_tcp},           {"texthash", open_texthash},
+    {"unionmap", open_unionmap}, {"unix", open_unix},
 }};
 
 // Tables inside tables ("proxy:unionmap:{...}") may nest this deep.

@@ -96,10 +96,10 @@ struct TableOptions {
     bool is_alias_source = false;  // the source is an aliases(5) file: texthash, and a database to rebuild
     bool values_are_files = false; // values name files, whose contents are the answer (postmap -F)
     std::string default_type = "hash"; // for a name without a type
+    std::string queue_directory;       // where private/proxymap is; empty: the current folder
 };
 
-// Opens "type:name" (braces around the whole are allowed; "proxy:" opens what it names
-// directly).  Fault::config: "unsupported dictionary type: x".
+// Opens "type:name" (braces around the whole are allowed).  Fault::config: "unsupported dictionary type: x".
 Result<std::unique_ptr<Table>> open_table(std::string_view spec, const TableOptions& options = {});
 
 // The same for workers: a table that cannot be opened is logged, and every look-up in it is

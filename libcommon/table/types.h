@@ -32,6 +32,8 @@ Result<std::unique_ptr<Table>> open_memcache(std::string_view name, const TableO
 Result<std::unique_ptr<Table>> open_mysql(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_pgsql(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_sqlite(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_socketmap(std::string_view name, const TableOptions& options);
+Result<std::unique_ptr<Table>> open_tcp(std::string_view name, const TableOptions& options);
 Result<std::unique_ptr<Table>> open_proxy(std::string_view name, const TableOptions& options);
 
 // A table in which every look-up fails for this reason.
