@@ -10,6 +10,7 @@
 #include "spool/new_file.h"
 #include "spool/record.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,16 +44,40 @@ constexpr std::size_t block_size = 64 * 1024;
 
 volatile sig_atomic_t interrupted = 0;
 
-// A signal ends the read, so that the file goes the ordinary way.
-void end_on_signals()
+// A signal ends the wait for more, so that the file goes the ordinary way.  It comes at no
+// other time: one just before a read would else be noticed only with the next bytes.
+class SignalGate
 {
-    struct sigaction action{};
-    action.sa_handler = [](int) { interrupted = 1; };
-    for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
-        ::sigaction(signal, &action, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
-    ::signal(SIGXFSZ, SIG_IGN);
-}
+public:
+    SignalGate()
+    {
+        struct sigaction action{};
+        action.sa_handler = [](int) { interrupted = 1; };
+        sigset_t blocked;
+        ::sigemptyset(&blocked);
+        for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) {
+            ::sigaction(signal, &action, nullptr);
+            ::sigaddset(&blocked, signal);
+        }
+        ::sigprocmask(SIG_BLOCK, &blocked, &open_);
+        for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+            ::sigdelset(&open_, signal);
+        ::signal(SIGPIPE, SIG_IGN);
+        ::signal(SIGXFSZ, SIG_IGN);
+    }
+
+    // False when a signal has come.
+    bool wait_for_input() const
+    {
+        pollfd input{STDIN_FILENO, POLLIN, 0};
+        while (!interrupted && ::ppoll(&input, 1, nullptr, &open_) < 0 && errno == EINTR)
+            continue;
+        return !interrupted;
+    }
+
+private:
+    sigset_t open_{};
+};
 
 // The way of a message's records from sendmail into the file.
 class Drop
@@ -205,16 +230,16 @@ void tell(std::initializer_list<std::string_view> words)
 }
 
 // Copies standard input into the file until the end record.
-unsigned copy(Drop& drop, NewQueueFile& file)
+unsigned copy(Drop& drop, NewQueueFile& file, const SignalGate& gate)
 {
     std::string in;
     std::array<char, block_size> block;
     while (!drop.is_complete()) {
+        if (!gate.wait_for_input())
+            return status::ok; // not complete
         const ssize_t n = ::read(STDIN_FILENO, block.data(), block.size());
-        if (n < 0 && errno == EINTR && !interrupted)
-            continue;
         if (n <= 0) // not complete: sendmail has thought better of it, or sent rubbish
-            return in.empty() || interrupted ? status::ok : drop.bad("malformed input");
+            return in.empty() ? status::ok : drop.bad("malformed input");
         in.append(block.data(), static_cast<std::size_t>(n));
         std::string_view rest = in;
         while (!rest.empty() && !drop.is_complete()) {
@@ -261,7 +286,7 @@ int report(unsigned code, std::string_view reason)
     return code == status::not_permitted ? 1 : static_cast<int>(code & 0xff);
 }
 
-int deliver(const Command& command, const Config& config)
+int deliver(const Command& command, const Config& config, const SignalGate& gate)
 {
     if (const std::string refusal = refusal_of_caller(config, "authorized_submit_users", "submit mail");
         !refusal.empty())
@@ -280,7 +305,7 @@ int deliver(const Command& command, const Config& config)
     tell({"protocol", "postdrop_protocol", "queue_id", file->id().text()});
 
     Drop drop(command, config.get_int("message_size_limit").value_or(0));
-    if (const unsigned fault = copy(drop, *file); fault != status::ok)
+    if (const unsigned fault = copy(drop, *file, gate); fault != status::ok)
         return report(fault, fault == status::too_big ? "Message file too big" : drop.reason());
     if (!drop.is_complete())
         return 0;
@@ -305,12 +330,12 @@ int run(int argc, char** argv)
         else if (option == '?')
             return command.fail(1, "usage: postdrop [-c config_dir] [-v]");
     }
-    end_on_signals();
+    const SignalGate gate;
     const auto config = command.load_config(directory);
     if (!config)
         return command.fail(1, config.error().context);
     command.open_log(*config);
-    const int code = deliver(command, *config);
+    const int code = deliver(command, *config, gate);
     log::flush(true);
     return code;
 }
