@@ -247,10 +247,11 @@ public:
     }
 
 private:
+    // Others are not looked for in the cache.
     static bool is_protocol_key(std::string_view key)
     {
         return !key.empty() && key.size() <= protocol_key_limit && std::ranges::all_of(key, [](char c) {
-            return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
+            return static_cast<unsigned char>(c) > ' ' && c != 0x7f;
         });
     }
 

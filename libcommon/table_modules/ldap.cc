@@ -166,14 +166,18 @@ private:
                                 attributes.data(), 0, nullptr, nullptr, &limit, settings_.size_limit, &raw);
         const Message message(raw);
         if (status == LDAP_SUCCESS)
-            return take_entries(question, search, message.get(), depth);
+            return take_entries(question, message.get(), depth);
         return judge(question, status, depth);
     }
 
-    // An error status as an answer.  A name that leads nowhere is an answer, too.
+    // An error status as an answer.  A name that leads nowhere is an answer, too, unless it is the
+    // place where every search begins.
     ServerAnswer judge(Question& question, int status, int depth) const
     {
-        if (status == LDAP_NO_SUCH_OBJECT || (depth > 0 && status == LDAP_INVALID_DN_SYNTAX))
+        const bool base_is_of_key = settings_.base.find('%') != std::string::npos;
+        if (status == LDAP_NO_SUCH_OBJECT && (depth > 0 || base_is_of_key))
+            return ServerAnswer::values;
+        if (status == LDAP_INVALID_DN_SYNTAX && depth > 0)
             return ServerAnswer::values;
         question.reason = fmt::format("search: {}", ::ldap_err2string(status));
         switch (status) {
@@ -191,11 +195,11 @@ private:
         }
     }
 
-    ServerAnswer take_entries(Question& question, const Search& search, LDAPMessage* message, int depth)
+    ServerAnswer take_entries(Question& question, LDAPMessage* message, int depth)
     {
         for (LDAPMessage* entry = ::ldap_first_entry(server_, message); entry != nullptr;
              entry = ::ldap_next_entry(server_, entry)) {
-            const ServerAnswer answer = take_entry(question, search, entry, depth);
+            const ServerAnswer answer = take_entry(question, entry, depth);
             if (answer != ServerAnswer::values)
                 return answer;
         }
@@ -226,7 +230,7 @@ private:
     }
 
     // A terminal attribute stands for the whole entry; leaf attributes count where nothing leads on.
-    ServerAnswer take_entry(Question& question, const Search& search, LDAPMessage* entry, int depth)
+    ServerAnswer take_entry(Question& question, LDAPMessage* entry, int depth)
     {
         const std::vector<Attribute> attributes = attributes_of(entry);
         const auto has_one_of = [&](const Names& names) {
@@ -244,7 +248,7 @@ private:
             for (const std::string& value : attribute.values) {
                 ServerAnswer answer = ServerAnswer::values;
                 if (is_special)
-                    answer = follow(question, search, value, depth);
+                    answer = follow(question, value, depth);
                 else if (counts && !question.values.add(value))
                     answer = fail(question, "the answer is too large");
                 if (answer != ServerAnswer::values)
@@ -259,7 +263,7 @@ private:
         return contains(names, attribute) || contains(names, without_options(attribute));
     }
 
-    ServerAnswer follow(Question& question, const Search& search, const std::string& value, int depth)
+    ServerAnswer follow(Question& question, const std::string& value, int depth)
     {
         if (depth + 1 > settings_.recursion_limit)
             return fail(question,
@@ -267,7 +271,7 @@ private:
                                     settings_.recursion_limit));
         if (::ldap_is_ldap_url(value.c_str()) != 0)
             return follow_url(question, value, depth);
-        return run(question, {value, LDAP_SCOPE_BASE, "(objectclass=*)", search.attributes}, depth + 1);
+        return run(question, {value, LDAP_SCOPE_BASE, "(objectclass=*)", attributes_}, depth + 1);
     }
 
     // Of a URL's attributes those count that the table wants; without any, all of the table's.
