@@ -8,6 +8,8 @@
 #include "table/ask.h"
 #include "table/local_domains.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -29,6 +31,16 @@ bool is_safe_in_commands(std::string_view address)
 }
 
 } // namespace
+
+// Where distributions keep the root's key; empty: nowhere.
+static std::string root_trust_anchor()
+{
+    for (const char* path : {"/var/lib/unbound/root.key", "/usr/share/dns/root.key", "/etc/unbound/root.key"})
+        if (::access(path, R_OK) == 0)
+            return path;
+    log::warn("smtp_dns_support_level = dnssec, but the root's trust anchor is not installed");
+    return {};
+}
 
 struct SmtpAgent::Opened {
     std::unique_ptr<SmtpSession> session;
@@ -65,7 +77,11 @@ Result<> SmtpAgent::before_jail()
     services_ = ServicePorts(read_file("/etc/services").value_or(std::string{}));
     if (!services_.find(params_.tcp_port()))
         return Error{Fault::config, fmt::format("smtp_tcp_port: unknown service \"{}\"", params_.tcp_port())};
-    TRY(resolver_, dns::Resolver::open());
+    dns::ResolverOptions resolver_options;
+    if (equals_ignoring_case(params_.dns_support_level(), "dnssec"))
+        resolver_options.trust_anchor_file = root_trust_anchor();
+    TRY(resolver_, dns::Resolver::open(resolver_options));
+    TRY(tls_, ClientTls::open(params_.tls, resolver_.get()));
     LocalDomains::Settings own;
     own.inet_interfaces = config().get_list("inet_interfaces");
     own.proxy_interfaces = config().get_list("proxy_interfaces");
@@ -112,8 +128,24 @@ Result<> SmtpAgent::choose_local_addresses()
     return {};
 }
 
+// How often the sources of tables and keys are looked at.
+constexpr Seconds change_check_interval{1};
+
+void SmtpAgent::hand_over_if_stale()
+{
+    const SteadyTime now = SteadyClock::now();
+    if (is_draining() || now - changes_checked_ < change_check_interval)
+        return;
+    changes_checked_ = now;
+    if (!tls_->is_stale())
+        return;
+    log::info("TLS table or key has changed -- restarting");
+    retire();
+}
+
 Task<> SmtpAgent::deliver(Delivery& delivery)
 {
+    hand_over_if_stale();
     co_await refuse_unsafe_addresses(delivery);
     Attempt attempt(delivery);
     std::vector<std::string> nexthops = split_nexthops(delivery.request().nexthop);
@@ -166,6 +198,12 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
         attempt.failure = DeliveryStatus(DeliveryOutcome::bounced, "5.4.4", nexthop.error().context);
         co_return;
     }
+    const auto plan_tls = [&] { return tls_->plan_for(text); };
+    PlannedTls planned = co_await ask(tls_->may_block(), plan_tls);
+    if (planned.failure) {
+        attempt.failure = std::move(planned.failure);
+        co_return;
+    }
     co_await try_kept_sessions(attempt, text);
     if (attempt.done())
         co_return;
@@ -179,7 +217,7 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
         if (attempt.done() || (limit > 0 && attempt.sessions >= limit))
             break;
         if (std::ranges::find(attempt.spoken_to, host.peer.address) == attempt.spoken_to.end())
-            co_await try_host(attempt, *nexthop, text, std::move(host.peer));
+            co_await try_host(attempt, *nexthop, text, planned.plan, std::move(host.peer));
     }
 }
 
@@ -193,18 +231,36 @@ Task<> SmtpAgent::try_kept_sessions(Attempt& attempt, const std::string& text)
     }
 }
 
-Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, Peer peer)
+// At level may a server with broken TLS gets the mail all the same, once it has waited.
+bool SmtpAgent::may_fall_back_to_clear(const ipc::DeliveryRequest& request, const TlsPlan& plan) const
+{
+    return plan.level == tls::Level::may && !plan.wrapper &&
+           request.active_since.seconds - request.arrival.seconds >= params_.minimal_backoff().count();
+}
+
+Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
+                           Peer peer)
 {
     attempt.spoken_to.push_back(peer.address);
+    attempt.failure = co_await tls_->prepare(plan, nexthop.name, peer);
+    if (attempt.failure)
+        co_return;
+    const std::string plan_key = plan.level == tls::Level::none ? std::string() : plan.key();
     for (bool stale = true; stale;) {
-        auto session = pool_.take_for_peer(peer);
+        auto session = pool_.take_for_peer(peer, plan_key);
         if (!session)
             break;
         stale = co_await transact(attempt, std::move(session), text);
         if (!stale)
             co_return;
     }
-    Opened opened = co_await open_session(nexthop, std::move(peer));
+    const bool may_retry = may_fall_back_to_clear(attempt.delivery.request(), plan);
+    const Peer again = peer;
+    Opened opened = co_await open_session(nexthop, std::move(plan), std::move(peer));
+    if (opened.failure && opened.session && opened.session->handshake_failed() && may_retry) {
+        TlsPlan clear;
+        opened = co_await open_session(nexthop, std::move(clear), again);
+    }
     if (!opened.failure) {
         (void)co_await transact(attempt, std::move(opened.session), text);
         co_return;
@@ -217,7 +273,7 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
         co_await attempt.delivery.settle_rest(*attempt.failure);
 }
 
-Task<SmtpAgent::Opened> SmtpAgent::open_session(const Nexthop& nexthop, Peer peer)
+Task<SmtpAgent::Opened> SmtpAgent::open_session(const Nexthop& nexthop, TlsPlan plan, Peer peer)
 {
     Opened opened;
     auto fd = co_await connect_to(peer.address);
@@ -228,7 +284,7 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const Nexthop& nexthop, Peer pee
     }
     opened.session = std::make_unique<SmtpSession>(*std::move(fd), std::move(peer), params_);
     SmtpSession& session = *opened.session;
-    opened.failure = co_await session.open();
+    opened.failure = co_await session.open(tls_.get(), std::move(plan));
     if (!opened.failure && finder_->may_loop(nexthop) && finder_->is_own_name(session.capabilities().host))
         opened.failure = mail_loop(nexthop.name);
     co_return opened;

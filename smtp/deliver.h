@@ -4,6 +4,7 @@
 #pragma once
 
 #include "async/address.h"
+#include "client_tls.h"
 #include "hosts.h"
 #include "nexthop.h"
 #include "params.h"
@@ -43,12 +44,15 @@ private:
 
     Task<> try_nexthop(Attempt& attempt, std::string text);
     Task<> try_kept_sessions(Attempt& attempt, const std::string& text);
-    Task<> try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, Peer peer);
-    Task<Opened> open_session(const Nexthop& nexthop, Peer peer);
+    Task<> try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
+                    Peer peer);
+    Task<Opened> open_session(const Nexthop& nexthop, TlsPlan plan, Peer peer);
+    bool may_fall_back_to_clear(const ipc::DeliveryRequest& request, const TlsPlan& plan) const;
     Task<Result<UniqueFd>> connect_to(SocketAddress address);
     Task<bool> transact(Attempt& attempt, std::unique_ptr<SmtpSession> session, const std::string& nexthop);
     Task<> refuse_unsafe_addresses(Delivery& delivery);
     Result<> choose_local_addresses();
+    void hand_over_if_stale();
     bool keeps_connections(const std::string& nexthop) const;
 
     SmtpParams params_;
@@ -57,6 +61,8 @@ private:
     std::unique_ptr<LocalDomains> own_addresses_;
     std::optional<HostFinder> finder_;
     std::optional<Requirements> requirements_;
+    std::unique_ptr<ClientTls> tls_;
+    SteadyTime changes_checked_{};
     std::optional<SocketAddress> local_v4_;
     std::optional<SocketAddress> local_v6_;
     SessionPool pool_{params_};

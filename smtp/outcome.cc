@@ -111,6 +111,29 @@ DeliveryStatus message_too_large(const Peer& peer, std::int64_t size, std::uint6
     return with_peer(std::move(status), peer);
 }
 
+DeliveryStatus tls_not_offered(const Peer& peer)
+{
+    DeliveryStatus status(DeliveryOutcome::deferred, "4.7.4",
+                          fmt::format("TLS is required, but was not offered by host {}", peer.label()));
+    return with_peer(std::move(status), peer);
+}
+
+DeliveryStatus tls_refused(const Peer& peer, const PeerReply& reply)
+{
+    DeliveryStatus status = from_reply(
+        peer, reply,
+        fmt::format("TLS is required, but host {} refused to start TLS: {}", peer.label(), reply.text));
+    status.outcome = DeliveryOutcome::deferred; // it may be able to tomorrow
+    status.dsn = "4.7.4";
+    return status;
+}
+
+DeliveryStatus tls_handshake_failed(const Peer& peer)
+{
+    DeliveryStatus status(DeliveryOutcome::deferred, "4.7.5", "Cannot start TLS: handshake failure");
+    return with_peer(std::move(status), peer);
+}
+
 DeliveryStatus smtputf8_not_offered(const Peer& peer)
 {
     DeliveryStatus status(DeliveryOutcome::bounced, "5.6.7",

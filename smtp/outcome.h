@@ -43,6 +43,9 @@ std::string connect_failure_text(const Peer& peer, const Error& error);
 DeliveryStatus connect_failed(const Peer& peer, const Error& error);
 
 DeliveryStatus message_too_large(const Peer& peer, std::int64_t size, std::uint64_t limit);
+DeliveryStatus tls_not_offered(const Peer& peer);
+DeliveryStatus tls_refused(const Peer& peer, const PeerReply& reply);
+DeliveryStatus tls_handshake_failed(const Peer& peer);
 DeliveryStatus smtputf8_not_offered(const Peer& peer);
 DeliveryStatus mail_loop(std::string_view next_hop);
 

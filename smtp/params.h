@@ -2,6 +2,8 @@
 // worker/delivery_agent.h; scheduling limits (smtp_destination_...) are qmgr's.
 #pragma once
 
+#include "tls_params.h"
+
 #include "config/params.h"
 
 #include <string>
@@ -80,14 +82,12 @@ struct SmtpParams : ParamSet {
     Param<Seconds> rset_timeout{this, "smtp_rset_timeout", "20s", at_least(1), "time limit of RSET"};
     Param<Seconds> quit_timeout{this, "smtp_quit_timeout", "300s", at_least(1), "time limit of QUIT"};
 
+    SmtpTlsParams tls{this};
+    Param<Seconds> minimal_backoff{this, "minimal_backoff_time", "300s", at_least(1),
+                                   "mail that has waited so long may go in clear after a failed handshake at "
+                                   "level may"};
+
     // Demands that this client cannot meet yet: requirements.h.
-    Param<std::string> tls_level{this, "smtp_tls_security_level", "", "none, may, encrypt, dane, ..."};
-    Param<bool> use_tls{this, "smtp_use_tls", "no", "the old way to say smtp_tls_security_level = may"};
-    Param<bool> enforce_tls{this, "smtp_enforce_tls", "no",
-                            "the old way to say smtp_tls_security_level = encrypt"};
-    Param<bool> tls_wrappermode{this, "smtp_tls_wrappermode", "no", "TLS from the first byte"};
-    Param<std::string> tls_policy_maps{this, "smtp_tls_policy_maps", "", "TLS levels by next hop"};
-    Param<std::string> tls_per_site{this, "smtp_tls_per_site", "", "the old way of smtp_tls_policy_maps"};
     Param<bool> sasl_enable{this, "smtp_sasl_auth_enable", "no", "log in to servers"};
     Param<std::string> sasl_password_maps{this, "smtp_sasl_password_maps", "",
                                           "user:password by next hop or sender"};

@@ -27,10 +27,11 @@ std::unique_ptr<SmtpSession> SessionPool::take_for_nexthop(std::string_view next
     return take([nexthop](const Kept& kept) { return kept.nexthop == nexthop; });
 }
 
-std::unique_ptr<SmtpSession> SessionPool::take_for_peer(const Peer& peer)
+std::unique_ptr<SmtpSession> SessionPool::take_for_peer(const Peer& peer, std::string_view plan_key)
 {
-    return take([&peer](const Kept& kept) {
-        return kept.session->peer().address == peer.address && kept.session->peer().name == peer.name;
+    return take([&](const Kept& kept) {
+        return kept.session->peer().address == peer.address && kept.session->peer().name == peer.name &&
+               kept.session->plan_key() == plan_key;
     });
 }
 

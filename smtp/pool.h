@@ -25,7 +25,8 @@ public:
 
     // The one that was used last, taken out of the pool; null: there is none.
     std::unique_ptr<SmtpSession> take_for_nexthop(std::string_view nexthop);
-    std::unique_ptr<SmtpSession> take_for_peer(const Peer& peer);
+    // plan_key: how the session must have been opened.
+    std::unique_ptr<SmtpSession> take_for_peer(const Peer& peer, std::string_view plan_key);
 
     // Keeps a session that may be used again, and says goodbye to every other.
     void give_back(std::unique_ptr<SmtpSession> session, std::string_view nexthop);

@@ -6,8 +6,6 @@
 #include "mail/dsn.h"
 #include "spool/size_record.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -27,6 +25,7 @@ constexpr int service_closing = 421; // RFC 5321, 3.8: may be the answer to anyt
 constexpr std::string_view receiving_greeting = "receiving the initial server greeting";
 constexpr std::string_view performing_ehlo = "performing the EHLO handshake";
 constexpr std::string_view performing_helo = "performing the HELO handshake";
+constexpr std::string_view sending_starttls = "sending STARTTLS";
 constexpr std::string_view sending_reset = "sending RSET";
 constexpr std::string_view sending_mail = "sending MAIL FROM";
 constexpr std::string_view sending_rcpt = "sending RCPT TO";
@@ -202,7 +201,86 @@ Task<Result<PeerReply>> SmtpSession::ask(std::string command, Seconds time)
     co_return co_await read_reply(time);
 }
 
+// The order of RFC 3207: greeting, EHLO, STARTTLS, and EHLO again, for what was offered in
+// clear is forgotten.
+Task<std::optional<DeliveryStatus>> SmtpSession::open(ClientTls* tls, TlsPlan plan)
+{
+    const bool wanted = tls && plan.level != tls::Level::none;
+    if (wanted)
+        plan_key_ = plan.key();
+    if (wanted && plan.wrapper) {
+        auto failure = co_await start_tls(*tls, plan);
+        if (failure)
+            co_return failure;
+    }
+    auto failure = co_await greet();
+    if (failure)
+        co_return failure;
+    failure = co_await introduce();
+    if (failure)
+        co_return failure;
+    if (tls && !wanted && capabilities_.starttls && tls->params().note_offer())
+        log::info(fmt::format("Host offered STARTTLS: [{}]", peer_.name));
+    if (!wanted || plan.wrapper)
+        co_return std::nullopt;
+    co_return co_await ask_for_tls(*tls, plan);
+}
+
+Task<std::optional<DeliveryStatus>> SmtpSession::ask_for_tls(ClientTls& tls, const TlsPlan& plan)
+{
+    const bool mandatory = tls::is_mandatory(plan.level);
+    if (!capabilities_.starttls) {
+        if (mandatory)
+            co_return tls_not_offered(peer_);
+        co_return std::nullopt;
+    }
+    const auto reply = co_await ask("STARTTLS", tls.params().starttls_timeout());
+    in_step_ = reply && reply->code != service_closing;
+    if (!reply)
+        co_return broken_conversation(peer_, reply.error(), sending_starttls);
+    if (!is_yes(*reply)) {
+        if (mandatory || !in_step_)
+            co_return tls_refused(peer_, *reply);
+        co_return std::nullopt;
+    }
+    auto failure = co_await start_tls(tls, plan);
+    if (failure)
+        co_return failure;
+    capabilities_ = Capabilities();
+    co_return co_await introduce();
+}
+
+// Replies that came in front of the handshake are dropped by the stream: nobody has asked
+// for them.
+Task<std::optional<DeliveryStatus>> SmtpSession::start_tls(ClientTls& tls, const TlsPlan& plan)
+{
+    in_step_ = false;
+    stream_.set_deadline(SteadyClock::now() + tls.params().starttls_timeout());
+    auto made = tls.connect(stream_.fd(), plan);
+    if (!made) {
+        log::warn(fmt::format("TLS to {}: {}", peer_.relay(), made.error().context));
+        co_return tls_handshake_failed(peer_);
+    }
+    const tls::Connection& connection = **made;
+    stream_.upgrade(*std::move(made));
+    const auto shaken = co_await stream_.handshake();
+    if (!shaken) {
+        handshake_failed_ = true;
+        ClientTls::log_failure(peer_, shaken.error());
+        co_return tls_handshake_failed(peer_);
+    }
+    auto failure = tls.judge(plan, peer_, connection);
+    in_step_ = !plan.wrapper;
+    co_return failure;
+}
+
 Task<std::optional<DeliveryStatus>> SmtpSession::open()
+{
+    TlsPlan none;
+    co_return co_await open(nullptr, std::move(none));
+}
+
+Task<std::optional<DeliveryStatus>> SmtpSession::greet()
 {
     const Seconds time = params_.helo_timeout();
     const auto greeting = co_await read_reply(time);
@@ -215,9 +293,15 @@ Task<std::optional<DeliveryStatus>> SmtpSession::open()
             status.outcome = DeliveryOutcome::deferred;
         co_return status;
     }
+    speaks_esmtp_ = greeting->text.find("ESMTP") != std::string::npos;
+    co_return std::nullopt;
+}
 
-    const bool extended =
-        !params_.never_ehlo() && (params_.always_ehlo() || greeting->text.find("ESMTP") != std::string::npos);
+// EHLO, or HELO where that is all there is.
+Task<std::optional<DeliveryStatus>> SmtpSession::introduce()
+{
+    const Seconds time = params_.helo_timeout();
+    const bool extended = !params_.never_ehlo() && (params_.always_ehlo() || speaks_esmtp_);
     if (extended) {
         std::string ehlo = "EHLO " + params_.helo_name();
         const auto reply = co_await ask(std::move(ehlo), time);
@@ -395,11 +479,7 @@ Task<> SmtpSession::send_envelope_in_steps(Transaction& transaction)
 // enough of a message, and close.  The stream is beyond use then, its socket is not.
 std::optional<PeerReply> SmtpSession::last_words()
 {
-    std::string words(stream_.buffered());
-    char block[4096];
-    const ssize_t n = ::recv(stream_.fd(), block, sizeof block, MSG_DONTWAIT);
-    if (n > 0)
-        words.append(block, static_cast<std::size_t>(n));
+    const std::string words(stream_.arrived());
     for (const std::string_view line : split(words, "\n")) {
         const auto complete = parser_.add_line(line);
         if (!complete)

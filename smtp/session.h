@@ -2,6 +2,8 @@
 // became of each recipient; knows nothing of other hosts, queues or time.
 #pragma once
 
+#include "client_tls.h"
+
 #include "async/stream.h"
 #include "async/task.h"
 #include "message.h"
@@ -37,6 +39,13 @@ public:
     // Greeting and EHLO or HELO.  A status: there is no session (its reason is that of
     // every recipient).
     Task<std::optional<DeliveryStatus>> open();
+    // The same, and STARTTLS with all that follows from the plan.
+    Task<std::optional<DeliveryStatus>> open(ClientTls* tls, TlsPlan plan);
+
+    // open() has failed in a TLS handshake.
+    bool handshake_failed() const { return handshake_failed_; }
+    // TlsPlan::key() of the plan it was opened with.
+    const std::string& plan_key() const { return plan_key_; }
 
     // MAIL to the reply to the end of the text.  The envelope has recipients.
     Task<TransactionResult> transact(const OutgoingEnvelope& envelope, MessageText& text);
@@ -60,6 +69,11 @@ public:
 private:
     struct Transaction;
 
+    Task<std::optional<DeliveryStatus>> greet();
+    Task<std::optional<DeliveryStatus>> introduce();
+    Task<std::optional<DeliveryStatus>> ask_for_tls(ClientTls& tls, const TlsPlan& plan);
+    Task<std::optional<DeliveryStatus>> start_tls(ClientTls& tls, const TlsPlan& plan);
+
     void say(std::string command);
     Task<Result<PeerReply>> read_reply(Seconds time);
     Task<Result<PeerReply>> ask(std::string command, Seconds time);
@@ -82,6 +96,9 @@ private:
     ReplyParser parser_;
     SteadyTime opened_;
     int uses_ = 0;
+    std::string plan_key_;
+    bool handshake_failed_ = false;
+    bool speaks_esmtp_ = false;
     bool in_step_ = false;
     bool refused_text_ = false;
     bool needs_reset_ = false; // a transaction was begun and not ended

@@ -139,6 +139,8 @@ std::string_view type_name(Type type)
         return "MX";
     case Type::aaaa:
         return "AAAA";
+    case Type::tlsa:
+        return "TLSA";
     }
     std::unreachable();
 }
@@ -175,6 +177,20 @@ Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type
         return {};
     };
     TRY_VOID(each_record(packet, type, add));
+    return records;
+}
+
+Result<std::vector<TlsaRecord>> parse_tlsa(std::string_view packet)
+{
+    std::vector<TlsaRecord> records;
+    const auto add = [&](Reader&, std::string_view data) -> Result<> {
+        if (data.size() < 3)
+            return Error{Fault::malformed, "TLSA record of a wrong size"};
+        const auto* const bytes = reinterpret_cast<const std::uint8_t*>(data.data());
+        records.emplace_back(bytes[0], bytes[1], bytes[2], std::string(data.substr(3)));
+        return {};
+    };
+    TRY_VOID(each_record(packet, Type::tlsa, add));
     return records;
 }
 

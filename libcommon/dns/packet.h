@@ -14,9 +14,9 @@
 namespace bulkhead::dns
 {
 
-enum class Type : std::uint16_t { a = 1, mx = 15, aaaa = 28 };
+enum class Type : std::uint16_t { a = 1, mx = 15, aaaa = 28, tlsa = 52 };
 
-std::string_view type_name(Type type); // "A", "MX", "AAAA"
+std::string_view type_name(Type type); // "A", "MX", "AAAA", "TLSA"
 
 // Records kept of one answer: more than any honest domain has.
 constexpr std::size_t record_limit = 100;
@@ -29,6 +29,20 @@ struct MxRecord {
     bool operator==(const MxRecord&) const = default;
 };
 
+// What a server's certificate must be (RFC 6698, 2.1).
+struct TlsaRecord {
+    TlsaRecord(std::uint8_t u, std::uint8_t s, std::uint8_t m, std::string d)
+        : usage(u), selector(s), matching(m), data(std::move(d))
+    {
+    }
+
+    std::uint8_t usage;
+    std::uint8_t selector;
+    std::uint8_t matching;
+    std::string data;
+    bool operator==(const TlsaRecord&) const = default;
+};
+
 // The code of the header (RFC 1035, 4.1.1): 0 no error, 3 no such name; 2, a server's
 // failure, for what is no packet.
 int response_code(std::string_view packet);
@@ -39,5 +53,6 @@ int response_code(std::string_view packet);
 // Fault::malformed.
 Result<std::vector<MxRecord>> parse_mx(std::string_view packet);
 Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type type);
+Result<std::vector<TlsaRecord>> parse_tlsa(std::string_view packet);
 
 } // namespace bulkhead::dns

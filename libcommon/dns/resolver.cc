@@ -128,6 +128,14 @@ template <> bool RecordQuery<SocketAddress>::parse(std::string_view packet)
     return static_cast<bool>(records);
 }
 
+template <> bool RecordQuery<TlsaRecord>::parse(std::string_view packet)
+{
+    auto records = parse_tlsa(packet);
+    if (records)
+        records_ = *std::move(records);
+    return static_cast<bool>(records);
+}
+
 void Resolver::ContextEnd::operator()(ub_ctx* context) const
 {
     ::ub_ctx_delete(context);
@@ -171,6 +179,7 @@ Result<> Resolver::start(const ResolverOptions& options, const ResolvConf& conf)
         if (const int fault = ::ub_ctx_add_ta_file(context, options.trust_anchor_file.c_str()); fault != 0)
             return Error{Fault::config,
                          fmt::format("trust anchor {}: {}", options.trust_anchor_file, ::ub_strerror(fault))};
+    validates_ = !options.trust_anchor_file.empty();
     // As long as libc would try all servers.
     patience_ = conf.timeout * conf.attempts * static_cast<int>(conf.name_servers.size());
     return warm_up();

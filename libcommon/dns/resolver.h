@@ -108,7 +108,11 @@ public:
     // resolv.conf allows, at the latest, as Status::temporary.
     RecordQuery<MxRecord> mx(std::string domain) { return {*this, std::move(domain), Type::mx}; }
     RecordQuery<SocketAddress> a(std::string name) { return {*this, std::move(name), Type::a}; }
+    RecordQuery<TlsaRecord> tlsa(std::string name) { return {*this, std::move(name), Type::tlsa}; }
     RecordQuery<SocketAddress> aaaa(std::string name) { return {*this, std::move(name), Type::aaaa}; }
+
+    // There is a trust anchor: answers can be secure.
+    bool validates() const { return validates_; }
 
     // The part of the native lookup that this process does itself: the hosts file.
     const HostsFile& hosts() const { return hosts_; }
@@ -128,6 +132,7 @@ private:
     std::unique_ptr<ub_ctx, ContextEnd> context_;
     HostsFile hosts_;
     bool native_uses_dns_ = true;
+    bool validates_ = false;
     Milliseconds patience_{0};
 };
 

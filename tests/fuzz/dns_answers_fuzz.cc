@@ -10,5 +10,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)bulkhead::dns::parse_mx(packet);
     (void)bulkhead::dns::parse_addresses(packet, bulkhead::dns::Type::a);
     (void)bulkhead::dns::parse_addresses(packet, bulkhead::dns::Type::aaaa);
+    (void)bulkhead::dns::parse_tlsa(packet);
     return 0;
 }

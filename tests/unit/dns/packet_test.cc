@@ -46,6 +46,16 @@ TEST(DnsPacket, KnowsTheNullMailExchanger)
     EXPECT_EQ(*records, std::vector{MxRecord(0, "")});
 }
 
+TEST(DnsPacket, ReadsWhatServersAreExpectedToShow)
+{
+    const std::string digest(32, '\7');
+    const auto records = dns::parse_tlsa(
+        wire_answer("_25._tcp.d.test", 52, {wire_record(owner, 52, std::string("\3\1\1", 3) + digest)}));
+    ASSERT_TRUE(records);
+    EXPECT_EQ(*records, std::vector{dns::TlsaRecord(3, 1, 1, digest)});
+    EXPECT_FALSE(dns::parse_tlsa(wire_answer("d.test", 52, {wire_record(owner, 52, "\3\1")})));
+}
+
 TEST(DnsPacket, LeavesOutHostsThatAreNoNames)
 {
     const auto records = dns::parse_mx(wire_answer(

@@ -1,5 +1,5 @@
+#include "client_tls.h"
 #include "outcome.h"
-#include "requirements.h"
 
 #include <gtest/gtest.h>
 
@@ -86,15 +86,7 @@ TEST(Outcome, NamesTheAddressThatCouldNotBeReached)
     EXPECT_EQ(status.dsn, "4.4.1");
 }
 
-TEST(Requirements, KnowWhichLevelsDemandEncryption)
-{
-    for (const char* level : {"encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"})
-        EXPECT_TRUE(demands_encryption(level)) << level;
-    for (const char* level : {"", "none", "may"})
-        EXPECT_FALSE(demands_encryption(level)) << level;
-}
-
-TEST(Requirements, AskForTheNextHopThenItsHostThenItsParents)
+TEST(TlsPolicyKeys, AskForTheNextHopThenItsHostThenItsParents)
 {
     EXPECT_EQ(policy_keys("[mx.a.test]:587"),
               (std::vector<std::string_view>{"[mx.a.test]:587", "mx.a.test", ".a.test", ".test"}));
