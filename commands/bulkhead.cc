@@ -324,6 +324,17 @@ int inspect_spool(const Request& request)
     return spool_inspector(request.arguments);
 }
 
+// main.cf has values that nobody can understand: a master that runs is asked all the same, so
+// that the reason why it stays as it is stands in its log too.
+void reload_in_vain(const Request& request)
+{
+    const auto main = MainCf::read(request.directory + "/main.cf");
+    const Setting* const place = main ? main->find("queue_directory") : nullptr;
+    const std::string queue = place != nullptr ? place->value : install_paths().queue_directory;
+    if (main && queue.starts_with('/') && running_master(queue))
+        (void)ask_master(queue, "reload");
+}
+
 // A verb is about a mail system, which is opened first, or does that itself.
 struct Verb {
     std::string_view name;
@@ -387,6 +398,8 @@ int perform(const Verb& verb, const Request& request)
     log::set_tag("postfix/postfix-script");
     const auto system = open_mail_system(request);
     if (!system) {
+        if (verb.on_system == reload)
+            reload_in_vain(request);
         (void)fail(system.error().context);
         return EX_CONFIG;
     }
