@@ -91,10 +91,9 @@ struct Network {
         return network;
     }
 
+    // candidate: of the same family.
     bool contains(const Address& candidate) const
     {
-        if (candidate.size != address.size)
-            return false;
         for (std::size_t i = 0; i < address.size; ++i)
             if ((candidate.bytes[i] & mask[i]) != address.bytes[i])
                 return false;
@@ -130,7 +129,9 @@ public:
             return Lookup::absent();
         run_rules(lines_, [&](const RuleLine& line) {
             const Rule& rule = rules_[line.rule];
-            const bool holds = rule.network.contains(*address) != line.negated;
+            // The other family is neither in a network nor outside it.
+            const bool holds =
+                rule.network.address.size == address->size && rule.network.contains(*address) != line.negated;
             if (holds && line.kind == RuleLine::Kind::rule)
                 result = &rule.result;
             return holds;

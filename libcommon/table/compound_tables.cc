@@ -1,6 +1,7 @@
 // Tables made of other tables or values: unionmap, pipemap, randmap.
 #include "base/text.h"
 #include "config/values.h"
+#include "table/fold.h"
 #include "table/types.h"
 
 #include <fmt/format.h>
@@ -34,7 +35,12 @@ Result<std::vector<std::string>> elements_of(std::string_view type, std::string_
 class CompoundTable : public Table
 {
 public:
-    explicit CompoundTable(std::vector<std::unique_ptr<Table>> tables) : tables_(std::move(tables)) {}
+    CompoundTable(std::vector<std::unique_ptr<Table>> tables, bool fold)
+        : tables_(std::move(tables)),
+          fold_(fold &&
+                std::ranges::any_of(tables_, [](const auto& table) { return table->has_fixed_keys(); }))
+    {
+    }
 
     // The whole key must be asked for as soon as one part wants it so.
     bool has_fixed_keys() const override
@@ -54,8 +60,12 @@ public:
 protected:
     const std::vector<std::unique_ptr<Table>>& tables() const { return tables_; }
 
+    // One member with fixed keys makes all see the key in lower case.
+    std::string first_key(std::string_view key) const { return fold_ ? fold_key(key) : std::string(key); }
+
 private:
     std::vector<std::unique_ptr<Table>> tables_;
+    bool fold_;
 };
 
 // All answers, joined with commas.
@@ -67,8 +77,9 @@ public:
     {
         std::vector<std::string> values;
         std::size_t size = 0;
+        const std::string wanted = first_key(key);
         for (const auto& table : tables()) {
-            Lookup answer = table->find(key);
+            Lookup answer = table->find(wanted);
             if (answer.is_broken())
                 return answer;
             if (answer.is_found() && !answer.value().empty())
@@ -87,7 +98,7 @@ public:
     using CompoundTable::CompoundTable;
     Lookup find(std::string_view key) override
     {
-        Lookup answer = Lookup::found(std::string(key));
+        Lookup answer = Lookup::found(first_key(key));
         for (const auto& table : tables()) {
             answer = table->find(answer.value());
             if (!answer.is_found())
@@ -122,7 +133,7 @@ Result<std::unique_ptr<Table>> open_compound(std::string_view type, std::string_
         TRY(std::unique_ptr<Table> table, open_table(element, options));
         tables.push_back(std::move(table));
     }
-    return std::unique_ptr<Table>(std::make_unique<T>(std::move(tables)));
+    return std::unique_ptr<Table>(std::make_unique<T>(std::move(tables), options.fold_fixed_keys));
 }
 
 } // namespace

@@ -102,7 +102,8 @@ Result<MapLock> MapLock::wait(const std::string& path)
         MapLock lock;
         lock.fd_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         if (!lock.fd_)
-            return errno == ENOENT ? Result<MapLock>(std::move(lock)) : system_error("open database " + path);
+            return errno == ENOENT || errno == ELOOP ? Result<MapLock>(std::move(lock))
+                                                     : system_error("open database " + path);
         if (::flock(lock.fd_.get(), LOCK_EX) != 0)
             return system_error("lock " + path);
         struct stat locked{};

@@ -79,13 +79,18 @@ private:
 class EnvironTable final : public Table
 {
 public:
+    explicit EnvironTable(bool fold) : fold_(fold) {}
+
     Lookup find(std::string_view key) override
     {
         if (key.find('\0') != key.npos)
             return Lookup::absent();
-        const char* const value = std::getenv(std::string(key).c_str());
+        const char* const value = std::getenv((fold_ ? fold_key(key) : std::string(key)).c_str());
         return value != nullptr ? Lookup::found(value) : Lookup::absent();
     }
+
+private:
+    bool fold_; // as for all types with fixed keys, though the names are seldom in lower case
 };
 
 } // namespace
@@ -185,9 +190,9 @@ std::unique_ptr<Table> make_unavailable(std::string reason)
     return std::make_unique<FailTable>(std::move(reason));
 }
 
-Result<std::unique_ptr<Table>> open_environ(std::string_view, const TableOptions&)
+Result<std::unique_ptr<Table>> open_environ(std::string_view, const TableOptions& options)
 {
-    return std::unique_ptr<Table>(std::make_unique<EnvironTable>());
+    return std::unique_ptr<Table>(std::make_unique<EnvironTable>(options.fold_fixed_keys));
 }
 
 } // namespace bulkhead

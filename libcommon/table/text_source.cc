@@ -53,7 +53,7 @@ struct Token {
     std::string text; // as it is written
 };
 
-constexpr std::string_view specials = "<>@,;:";
+constexpr std::string_view specials = "<>@,;:.";
 
 // The end of a piece that begins at `begin` and reaches to `close`, with \ escapes; nested when it
 // can contain itself.
@@ -126,11 +126,15 @@ std::string joined(std::vector<Token>::const_iterator begin, std::vector<Token>:
 {
     std::string text;
     for (auto it = begin; it != end; ++it) {
-        const bool after_word = it != begin && std::prev(it)->kind != Token::Kind::special;
-        const bool after_comma = it != begin && std::prev(it)->text == ",";
-        if (after_comma || (after_word && it->kind != Token::Kind::special))
+        const bool follows_word = it != begin && std::prev(it)->kind != Token::Kind::special;
+        const bool is_word = it->kind != Token::Kind::special || it->text == "<";
+        // A command keeps its form: |"program argument".
+        const bool is_command = it->kind == Token::Kind::quoted && text.ends_with('|');
+        if (follows_word && is_word && !is_command)
             text.push_back(' ');
         text += unquote ? without_quotes(*it) : it->text;
+        if (it->text == ",")
+            text.push_back(' ');
     }
     return text;
 }

@@ -3,6 +3,7 @@
 // remembered when the table is opened, and answers from there on.
 #include "base/text.h"
 #include "table/file_watch.h"
+#include "table/fold.h"
 #include "table/types.h"
 
 #include <fmt/format.h>
@@ -114,14 +115,14 @@ constexpr Kind kinds[] = {
 class UnixTable final : public Table
 {
 public:
-    UnixTable(const Kind& kind, FileWatch watch)
-        : kind_(kind), watch_(std::move(watch)), remembered_(kind.list()), root_(root_folder())
+    UnixTable(const Kind& kind, FileWatch watch, bool fold)
+        : kind_(kind), watch_(std::move(watch)), remembered_(kind.list()), root_(root_folder()), fold_(fold)
     {
     }
 
     Lookup find(std::string_view key) override
     {
-        const std::string name(key);
+        const std::string name = fold_ ? fold_key(key) : std::string(key);
         if (name.empty() || name.find('\0') != name.npos)
             return Lookup::absent();
         if (root_folder() == root_)
@@ -136,16 +137,17 @@ private:
     FileWatch watch_;
     Lines remembered_;
     std::pair<dev_t, ino_t> root_;
+    bool fold_;
 };
 
 } // namespace
 
-Result<std::unique_ptr<Table>> open_unix(std::string_view name, const TableOptions&)
+Result<std::unique_ptr<Table>> open_unix(std::string_view name, const TableOptions& options)
 {
     for (const Kind& kind : kinds)
         if (kind.name == name)
-            return std::unique_ptr<Table>(
-                std::make_unique<UnixTable>(kind, FileWatch::open(kind.file).value_or(FileWatch())));
+            return std::unique_ptr<Table>(std::make_unique<UnixTable>(
+                kind, FileWatch::open(kind.file).value_or(FileWatch()), options.fold_fixed_keys));
     return Error{Fault::config, fmt::format("unknown table: unix:{}", printable(name))};
 }
 

@@ -31,6 +31,7 @@ data_directory = {data}
 command_directory = {self.root}/usr/sbin
 daemon_directory = {daemons}
 shlib_directory = {libraries}
+meta_directory = {self.root}/etc/postfix
 mail_owner = {user}
 setgid_group = {environment.GROUP}
 myhostname = mx.peer.example
