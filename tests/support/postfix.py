@@ -31,12 +31,16 @@ data_directory = {data}
 command_directory = {self.root}/usr/sbin
 daemon_directory = {daemons}
 shlib_directory = {libraries}
-meta_directory = {self.root}/etc/postfix
+meta_directory = {self.folder}
 mail_owner = {user}
 setgid_group = {environment.GROUP}
 myhostname = mx.peer.example
 ''')
         (self.folder / 'master.cf').write_text('')
+        # Debian packs these table types apart, and says here which module has them.
+        (self.folder / 'dynamicmaps.cf').write_text(
+            ''.join(f'{kind}\tpostfix-{kind}.so\tdict_{kind}_open\n' for kind in ('ldap', 'mysql', 'pcre', 'pgsql', 'sqlite'))
+            + ''.join(f'{kind}\tpostfix-{kind}.so\tdict_{kind}_open\tmkmap_{kind}_open\n' for kind in ('cdb', 'lmdb')))
 
     def tool(self, name, *arguments, **options):
         return environment.run(self.root / 'usr/sbin' / name, '-c', self.folder, *arguments, env=self.environment, **options)
