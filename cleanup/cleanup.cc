@@ -80,6 +80,7 @@ Result<> Cleanup::after_jail()
     TRY(spool_, open_own_spool(common()));
     NewFileOptions options;
     options.long_id = common().long_queue_ids();
+    options.pool = &pool_.emplace(*spool_);
     store_.emplace(*spool_, options);
     completer_ = std::make_unique<RewriteService>("private/" + params_.rewrite_service());
     policy_.emplace(AssemblyPolicy{params_, maps_, *completer_, common().myhostname()});

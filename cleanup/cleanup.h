@@ -5,6 +5,7 @@
 
 #include "assembler.h"
 #include "ipc/channel.h"
+#include "spool/file_pool.h"
 #include "spool/store.h"
 #include "worker/message_worker.h"
 
@@ -52,6 +53,7 @@ private:
     std::unique_ptr<AddressCompleter> completer_;
     std::optional<AssemblyPolicy> policy_;
     std::optional<Spool> spool_;
+    std::optional<FilePool> pool_;
     std::optional<DirectoryStore> store_;
     std::optional<ipc::Service> queue_manager_;
     std::optional<ipc::Service> bounce_;

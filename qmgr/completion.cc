@@ -106,7 +106,8 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
     const auto remove = [this, &message]() -> Result<> {
         if (!message.fresh)
             (void)remove_recipient_log(*spool_, Queue::defer, message.id);
-        return remove_queue_file(*spool_, Queue::active, message.id);
+        const std::string path = spool_->path_of(Queue::active, message.id);
+        return pool_->give(path) ? Result<>() : remove_queue_file(*spool_, path);
     };
     const auto removed = co_await offload(remove);
     if (removed || removed.error().fault == Fault::not_found)

@@ -62,6 +62,7 @@ Result<> Qmgr::after_jail()
 {
     TRY(Spool spool, open_own_spool(common()));
     spool_.emplace(std::move(spool));
+    pool_.emplace(*spool_);
     scope_.spawn(start_up, this);
     return {};
 }

@@ -12,6 +12,7 @@
 #include "ipc/bounce.h"
 #include "ipc/qmgr.h"
 #include "ipc/rewrite.h"
+#include "spool/file_pool.h"
 #include "worker/message_worker.h"
 
 #include <deque>
@@ -104,6 +105,7 @@ private:
 
     QmgrParams params_;
     std::optional<Spool> spool_;
+    std::optional<FilePool> pool_; // where the files of settled messages go
     std::optional<ipc::RewriteClient> resolver_;
     std::optional<ipc::Service> bounce_;
     std::optional<ipc::Service> defer_;

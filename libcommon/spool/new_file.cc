@@ -1,6 +1,7 @@
 #include "spool/new_file.h"
 
 #include "base/clock.h"
+#include "spool/file_pool.h"
 #include "spool/io.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
@@ -31,6 +32,13 @@ static Result<UniqueFd> open_temporary(const Spool& spool, Queue queue, std::str
 
 Result<NewQueueFile> NewQueueFile::create(const Spool& spool, Queue queue, NewFileOptions options)
 {
+    if (options.pool != nullptr && queue != Queue::maildrop)
+        if (auto spare = options.pool->take()) {
+            NewQueueFile file(spool, queue, std::move(spare->fd));
+            file.path_ = spare->path;
+            if (file.take_name(std::move(spare->path), options.long_id, spare->inode))
+                return file;
+        }
     std::string temporary;
     TRY(UniqueFd fd, open_temporary(spool, queue, temporary));
     NewQueueFile file(spool, queue, std::move(fd));

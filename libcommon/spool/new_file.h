@@ -2,7 +2,8 @@
 // has said so; every other way out removes it.
 //
 // The order, and what is on disk at each step ("name first, sync last"):
-//   1. open <queue>/<usec>.<pid>, O_EXCL, 0600  an empty file that nobody takes for mail
+//   1. open <queue>/<usec>.<pid>, O_EXCL, 0600  an empty file that nobody takes for mail,
+//                                               or one of the pool, see file_pool.h
 //   2. flock EX                                 held until close, see below
 //   3. rename to the queue id                   the final name comes before the sync, so
 //                                               that one fsync makes data, mode and name
@@ -35,8 +36,11 @@
 namespace bulkhead
 {
 
+class FilePool;
+
 struct NewFileOptions {
-    bool long_id = false; // enable_long_queue_ids
+    bool long_id = false;     // enable_long_queue_ids
+    FilePool* pool = nullptr; // of files to use again; not for maildrop
 };
 
 // Not shared between threads, but may move from one to another.
