@@ -38,7 +38,12 @@ enum class Kind : std::uint8_t {
     bounce_flush,
     show_queue, // showq.h
     show_message,
+    verify_query, // verify.h
+    verify_update,
+    flush_add, // flush.h
+    flush_site,
 };
+inline constexpr auto last_kind = static_cast<std::uint8_t>(Kind::flush_site);
 
 class Message
 {

@@ -44,6 +44,14 @@ std::string_view name_of(Kind kind)
         return "show queue";
     case Kind::show_message:
         return "message";
+    case Kind::verify_query:
+        return "is deliverable?";
+    case Kind::verify_update:
+        return "probe result";
+    case Kind::flush_add:
+        return "waits for site";
+    case Kind::flush_site:
+        return "flush site";
     }
     return "unknown";
 }
