@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""A table that changes: workers hand over to fresh ones, and no session is dropped."""
+import os
+import pathlib
+
+import environment
+import processes
+import scenario
+
+CHANGING = ('lmdb', 'hash', 'cdb', 'texthash', 'regexp', 'pcre', 'cidr')
+
+
+class TableChange(scenario.Scenario):
+    def start(self, kind):
+        self.kind = kind
+        self.stack, self.sink = self.system('a'), scenario.Sink()
+        self.addCleanup(self.sink.stop)
+        self.a = self.stack['a']
+        self.a.relay_to(self.sink.port)
+        self.source = self.a.folder / 'clients'
+        self.a.config |= {
+            'smtpd_client_restrictions': f'check_client_access {kind}:{self.source}',
+            'smtpd_delay_reject': 'no',
+        }
+        self.a.write()
+        self.put('OK')
+        self.stack.start()
+
+    def put(self, action):
+        """The table then gives this action for every client."""
+        pattern = {'regexp': '/./', 'pcre': '/./', 'cidr': '127.0.0.0/8'}.get(self.kind, '127.0.0.1')
+        fresh = pathlib.Path(f'{self.source}.new')
+        fresh.write_text(f'{pattern} {action}\n')
+        fresh.rename(self.source)
+        if self.kind in ('lmdb', 'hash', 'cdb'):
+            answer = self.a.command('postmap', f'{self.kind}:{self.source}')
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+
+    def greeting(self):
+        with self.a.client() as connection:
+            return connection.reply()[0]
+
+    def greeted_with(self, code):
+        return processes.wait_until(lambda: self.greeting() == code, 15 * environment.SLOWER)
+
+    def change_is_noticed(self, kind):
+        self.start(kind)
+        with self.a.client() as session:
+            session.greet()
+            self.put('554 5.7.1 not you')
+            self.assertTrue(self.greeted_with(554), 'new sessions never saw the new contents')
+            # The session that began before goes on to its end.
+            self.assertEqual(session.envelope('s@client.example', 'r@dest.example')[0], 354)
+            session.send(b'Subject: x\r\n\r\ntext\r\n.\r\n')
+            self.assertEqual(session.reply()[0], 250)
+        self.put('OK')
+        self.assertTrue(self.greeted_with(220), 'new sessions never saw the table of before')
+
+
+for each in CHANGING:
+    setattr(TableChange, f'test_{each}', lambda self, kind=each: self.change_is_noticed(kind))
+
+
+class BerkeleyDatabases(scenario.Scenario):
+    def test_a_copied_configuration_works(self):
+        """Debian's files: sources with Berkeley DB databases beside them."""
+        stack, sink = self.system('a'), self.sink()
+        a = stack['a']
+        a.relay_to(sink.port)
+        for name, text in (('access', '127.0.0.1 554 5.7.1 from the source\n'), ('aliases', 'postmaster: root\n')):
+            (a.folder / name).write_text(text)
+            (a.folder / f'{name}.db').write_bytes(b'\0' * 12 + b'\x61\x15\x06\0')
+        os.chown(a.folder / 'access', 65534, 65534)
+        a.folder.chmod(0o777)
+        a.config |= {'smtpd_client_restrictions': f'check_client_access hash:{a.folder}/access',
+                     'smtpd_delay_reject': 'no'}
+        stack.start()
+        with a.client() as connection:
+            self.assertEqual(connection.reply()[0], 554)
+        self.assert_log(a, r'hash:\S*/access: made \S*/access.lmdb from its source')
+        self.assertEqual((a.folder / 'access.lmdb').stat().st_uid, 65534)
+        a.folder.chmod(0o755)
+        answer = a.command('postalias', '-q', 'Postmaster', f'hash:{a.folder}/aliases')
+        self.assertEqual((answer.returncode, answer.stdout), (0, 'root\n'), answer.stderr)
+
+
+if __name__ == '__main__':
+    scenario.main()
