@@ -242,9 +242,11 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
                            Peer peer)
 {
     attempt.spoken_to.push_back(peer.address);
-    attempt.failure = co_await tls_->prepare(plan, nexthop.name, peer);
-    if (attempt.failure)
+    auto unready = co_await tls_->prepare(plan, nexthop.name, peer);
+    if (unready) {
+        attempt.failure = std::move(unready);
         co_return;
+    }
     const std::string plan_key = plan.level == tls::Level::none ? std::string() : plan.key();
     for (bool stale = true; stale;) {
         auto session = pool_.take_for_peer(peer, plan_key);

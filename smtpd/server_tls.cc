@@ -2,7 +2,6 @@
 
 #include "base/text.h"
 #include "log/log.h"
-#include "os/files.h"
 
 #include <algorithm>
 
@@ -16,8 +15,6 @@ namespace
 
 // Shared by the workers of the environment, in its jail.
 constexpr std::string_view ticket_file = "private/tls_ticket_keys";
-
-constexpr std::size_t key_file_limit = 1 << 20;
 
 // "2" and "2,trace": the number in front.
 int level_number(const std::string& text)
@@ -122,7 +119,9 @@ Result<> ServerTls::choose_ciphers(tls::ServerOptions& options) const
 // Asked in the middle of a handshake, which cannot wait.
 void ServerTls::open_server_names(tls::ServerOptions& options)
 {
-    server_names_ = TableList::open(params_.server_names());
+    TableOptions contents;
+    contents.values_are_files = true; // keys and chain, whatever the table's type
+    server_names_ = TableList::open(params_.server_names(), contents);
     if (server_names_.empty())
         return;
     if (server_names_.may_block()) {
@@ -144,19 +143,7 @@ std::optional<std::string> ServerTls::find_server_name(std::string_view name)
         }
         if (answer.is_absent())
             continue;
-        if (auto pem = tls::decode_base64(answer.value()))
-            return pem;
-        // The value of a table that postmap -F has not made: file names.
-        std::string pem;
-        for (const std::string_view path : split(answer.value(), ", \t")) {
-            const auto text = read_file(std::string(path), key_file_limit);
-            if (!text) {
-                log::warn("tls_server_sni_maps: " + text.error().context);
-                return std::nullopt;
-            }
-            pem += *text;
-        }
-        return pem;
+        return answer.value();
     }
     return std::nullopt;
 }

@@ -57,7 +57,8 @@ Result<> Smtpd::before_jail()
     TRY(policy_, Policy::open(config(), params_, *rewriter_));
     TRY(forbidden_commands_, open_word_list(config(), params_.forbidden_commands));
     TRY(noop_commands_, open_word_list(config(), params_.noop_commands));
-    tls_ = ServerTls::open(params_.tls, service_name());
+    if (!is_standalone())
+        tls_ = ServerTls::open(params_.tls, service_name());
     // In the jail the current folder is the spool; by hand it may be any.
     disk_.emplace(".", params_.minimum_free(), params_.message_size());
     service_.emplace(SmtpdService{params_, *policy_, *cleanup_, *disk_, forbidden_commands_, noop_commands_,
@@ -74,7 +75,7 @@ void Smtpd::hand_over_if_stale()
     if (is_draining() || now - tables_checked_ < table_check_interval)
         return;
     tables_checked_ = now;
-    if (tls_->is_stale())
+    if (tls_ && tls_->is_stale())
         log::info("TLS keys have changed -- restarting");
     else if (policy_->is_stale())
         log::info("table has changed -- restarting");

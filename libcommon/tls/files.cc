@@ -4,7 +4,6 @@
 #include "os/files.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
@@ -111,21 +110,6 @@ Result<std::string> read_authorities(const std::string& file, const std::string&
         text += one + '\n';
     }
     return text;
-}
-
-std::optional<std::string> decode_base64(std::string_view text)
-{
-    if (text.empty() || text.size() % 4 != 0 || text.size() > 4 * key_file_limit)
-        return std::nullopt;
-    std::string bytes(text.size() / 4 * 3, '\0');
-    const int size =
-        ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                          reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-    if (size < 0)
-        return std::nullopt;
-    const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-    bytes.resize(static_cast<std::size_t>(size) - padding);
-    return bytes;
 }
 
 std::string default_authority_folder()

@@ -4,9 +4,7 @@
 
 #include "base/result.h"
 
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace bulkhead::tls
@@ -41,9 +39,6 @@ Result<std::vector<KeyChain>> read_key_files(const KeyFiles& files);
 
 // The text of a CA file and of all files of a CA folder that `openssl rehash` has named.
 Result<std::string> read_authorities(const std::string& file, const std::string& folder);
-
-// Nullopt: no base64 (RFC 4648, section 4).
-std::optional<std::string> decode_base64(std::string_view text);
 
 // Where the system keeps its authorities.
 std::string default_authority_folder();

@@ -53,6 +53,7 @@ public:
     {
         worker_.life_ = this;
         worker_.service_name_ = arguments_.service;
+        worker_.standalone_ = arguments_.standalone;
         worker_.arguments_ = arguments_.plain;
     }
 

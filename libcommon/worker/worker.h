@@ -100,6 +100,8 @@ public:
     const WorkerParams& common() const { return common_; }
     const std::string& service_name() const { return service_name_; }
     bool is_draining() const { return draining_; }
+    // Run by hand with -S, perhaps by an ordinary user: what needs privilege is out of reach.
+    bool is_standalone() const { return standalone_; }
 
     // The plain arguments of the service line (pipe's user= and argv=).
     const std::vector<std::string>& arguments() const { return arguments_; }
@@ -117,6 +119,7 @@ private:
     std::string service_name_;
     std::vector<std::string> arguments_;
     bool draining_ = false;
+    bool standalone_ = false;
     class WorkerLife* life_ = nullptr;
 };
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """TLS of the SMTP server with real clients: STARTTLS, wrapper mode, keys, certificates, bad peers."""
-import base64
 import os
 import pathlib
 import shutil
@@ -49,6 +48,10 @@ class ServerTls(scenario.Scenario):
             setattr(context, name, value)
         return context
 
+    def listens(self, port):
+        with socket.socket() as probe:
+            return probe.connect_ex(('127.0.0.1', port)) == 0
+
     def started(self, a, context=None):
         """An smtplib session inside TLS whose peer is checked against the authority."""
         connection = smtplib.SMTP('127.0.0.1', a.port, local_hostname='client.example', timeout=20)
@@ -93,12 +96,23 @@ class ServerTls(scenario.Scenario):
         self.assertEqual(answer.returncode, 0, answer.stderr)
         self.arrived(sink, 'curl-tls')
 
+    def test_msmtp(self):
+        a, sink = self.serving()
+        account = self.folder / 'msmtprc'
+        account.write_text(f'host 127.0.0.1\nport {a.port}\nfrom s@client.example\ntls on\ntls_starttls on\n'
+                           f'tls_trust_file {self.authority.certificate}\ntls_host_override {HOST}\nauth off\n'
+                           'domain client.example\n')
+        account.chmod(0o600)
+        answer = environment.run('msmtp', '-C', account, 'r@dest.example', input=client.message('msmtp-tls'), text=False)
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        self.arrived(sink, 'msmtp-tls')
+
     def test_wrapper_mode(self):
         system, a, sink = self.prepare()
         port = ports.free_port()
         a.extra_services = f'127.0.0.1:{port} inet n - y - - smtpd -o smtpd_tls_wrappermode=yes\n'
         system.start()
-        self.wait(lambda: not socket.socket().connect_ex(('127.0.0.1', port)))
+        self.wait(lambda: self.listens(port))
         connection = smtplib.SMTP_SSL('127.0.0.1', port, timeout=20, context=self.trusting(check_hostname=False))
         connection.sendmail('s@client.example', ['r@dest.example'], client.message('wrapped'))
         self.assertFalse(connection.has_extn('starttls'))
@@ -132,6 +146,7 @@ class ServerTls(scenario.Scenario):
         raw.sendall(b'STARTTLS\r\nMAIL FROM:<evil@client.example>\r\nRCPT TO:<evil@dest.example>\r\n')
         self.assertTrue(lines.readline().startswith(b'220'))
         inside = self.trusting().wrap_socket(raw, server_hostname=HOST)
+        self.addCleanup(inside.close)
         inside.sendall(b'RCPT TO:<r@dest.example>\r\n')
         self.assertTrue(inside.recv(1000).startswith(b'503'))
         inside.sendall(b'MAIL FROM:<s@client.example>\r\n')
@@ -214,17 +229,24 @@ class ServerTls(scenario.Scenario):
 
     def test_server_names(self):
         other = self.authority.issue('other', 'other.example')
+        system, a, _ = self.prepare(tls_server_sni_maps=f'hash:{self.folder}/names inline:{{.parent.example={other.chain}}}')
         names = self.folder / 'names'
-        names.write_text(f'other.example {base64.b64encode(other.chain.read_bytes()).decode()}\n')
-        a, _ = self.serving(tls_server_sni_maps=f'texthash:{names}')
-        for asked, shown in (('other.example', 'other.example'), (HOST, HOST)):
+        names.write_text(f'other.example {other.key} {other.certificate}\n')
+        self.assertEqual(environment.run(environment.COMMANDS / 'postmap', '-c', self.config_folder(a), '-F',
+                                         f'hash:{names}').returncode, 0)
+        system.start()
+        for asked, shown in (('other.example', 'other.example'), ('mx.parent.example', 'other.example'), (HOST, HOST)):
             connection = smtplib.SMTP('127.0.0.1', a.port, timeout=20)
             self.addCleanup(connection.close)
             connection._host = asked
-            connection.starttls(context=self.trusting())
+            connection.starttls(context=self.trusting(check_hostname=False))
             subject = dict(pair[0] for pair in connection.sock.getpeercert()['subject'])
-            self.assertEqual(subject['commonName'], shown)
+            self.assertEqual(subject['commonName'], shown, asked)
         self.assert_log(a, r'TLS connection established from \S+ to other\.example: TLSv1\.3')
+
+    def config_folder(self, a):
+        a.write()
+        return a.folder
 
     def resumed(self, a, context, session):
         raw = socket.create_connection(('127.0.0.1', a.port), timeout=20)
@@ -233,6 +255,7 @@ class ServerTls(scenario.Scenario):
         raw.sendall(b'STARTTLS\r\n')
         raw.recv(1000)
         inside = context.wrap_socket(raw, server_hostname=HOST, session=session)
+        self.addCleanup(inside.close)
         inside.sendall(b'QUIT\r\n')
         self.assertTrue(inside.recv(1000).startswith(b'221'))
         return inside
