@@ -2,9 +2,13 @@
 
 #include "async/offload.h"
 #include "ipc/cleanup.h"
+#include "ipc/shown_file.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "mail/date.h"
+#include "mail/notice_templates.h"
+#include "mail/verp.h"
+#include "os/files.h"
 #include "spool/recipient_log.h"
 #include "spool/record.h"
 #include "worker/spool_of.h"
@@ -17,6 +21,11 @@ namespace bulkhead
 {
 
 using ipc::Notice;
+
+namespace
+{
+constexpr std::size_t template_limit = 1 << 20; // bytes
+}
 
 Result<> Bounce::before_jail()
 {
@@ -36,6 +45,41 @@ Result<> Bounce::before_jail()
     if (std::ranges::find(params_.filter_classes(), "bounce") != params_.filter_classes().end())
         cleanup_flags_ |= filter;
     cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());
+    read_texts_or_warn();
+    return {};
+}
+
+// A template file with a mistake in it must not keep notices from being sent: our own words
+// are better than none.
+void Bounce::read_texts_or_warn()
+{
+    const auto read = read_texts();
+    if (read)
+        return;
+    log::warn(fmt::format("{}: {} -- using the built-in texts", config().place("bounce_template_file"),
+                          read.error().context));
+    texts_ = {};
+}
+
+Result<> Bounce::read_texts()
+{
+    const std::string& file = params_.template_file();
+    if (file.empty())
+        return {};
+    TRY(const std::string written, read_file(file, template_limit));
+    TRY(const BounceTemplates templates, read_templates(written, file));
+    for (std::size_t i = 0; i < templates.size(); ++i) {
+        const BounceTemplate& each = templates[i];
+        if (each.is_own)
+            continue;
+        NoticeText text;
+        text.charset = each.charset;
+        text.from = each.from == BounceTemplate().from ? std::string() : each.from;
+        text.subject = each.subject;
+        text.postmaster_subject = each.postmaster_subject;
+        TRY(text.lines, expanded_lines(each, config(), file));
+        texts_[i] = std::move(text);
+    }
     return {};
 }
 
@@ -121,6 +165,8 @@ Task<Result<>> Bounce::flush_alone(const ipc::BounceFlush& request)
     facts.classes = classes_;
     facts.wants_full_report = wants_full_report(report);
     facts.notify = masks;
+    facts.delay_cleared = request.delay_cleared;
+    facts.one_by_one = !request.verp.empty();
     const NoticePlan plan = plan_notices(facts);
     CO_TRY_VOID(co_await send_all(request, report, plan));
     if (plan.is_loop)
@@ -193,11 +239,17 @@ DeliveryNotice Bounce::describe(const ipc::BounceFlush& request, const Report& r
 {
     DeliveryNotice notice;
     notice.kind = planned.kind;
+    const auto& text = texts_[static_cast<std::size_t>(planned.kind)];
+    notice.text = text ? &*text : nullptr;
+    notice.obsolete_from = params_.header_from_format() == "obsolete";
     notice.for_postmaster = planned.to_postmaster;
     notice.double_bounce = planned.double_bounce;
     notice.mail_name = common().mail_name();
     notice.myhostname = common().myhostname();
     notice.to = planned.to_postmaster ? postmaster_for(planned) : request.sender;
+    if (planned.to_variable_sender)
+        notice.to = verp_sender(request.sender, request.verp,
+                                internal_form(report.entries[planned.recipients.front()].recipient));
     notice.queue_id = report.id.text();
     notice.sender = request.sender;
     notice.envelope_id = planned.to_postmaster ? std::string() : request.envelope_id;
@@ -209,6 +261,8 @@ DeliveryNotice Bounce::describe(const ipc::BounceFlush& request, const Report& r
         notice.original_size = static_cast<std::uint64_t>(std::max<std::int64_t>(envelope.message_size(), 0));
         const std::int64_t begin = envelope.create_time > 0 ? envelope.create_time : envelope.arrival.seconds;
         give_up = begin + params_.queue_lifetime().count();
+        if (params_.threaded())
+            notice.message_id = ipc::find_message_id(report.file.get(), envelope.sizes.data_offset);
     }
     for (const std::size_t index : planned.recipients)
         notice.recipients.push_back(notice_recipient(report.entries[index], request.notice, give_up));
@@ -216,12 +270,13 @@ DeliveryNotice Bounce::describe(const ipc::BounceFlush& request, const Report& r
     notice.headers_only =
         planned.kind != NoticeKind::failure || planned.is_copy || request.ret_flags == dsn_ret::headers;
     notice.original_is_8bit = request.encoding == "8bit";
+    notice.smtputf8 = (request.send_options & send_option::smtputf8_requested) != 0;
     notice.size_limit = static_cast<std::uint64_t>(params_.size_limit());
     return notice;
 }
 
-std::string Bounce::envelope_records(const ipc::BounceFlush& request, const PlannedNotice& planned,
-                                     const std::string& to, const std::string& new_id) const
+std::string Bounce::envelope_records(const PlannedNotice& planned, const DeliveryNotice& notice,
+                                     const std::string& new_id) const
 {
     const WallTime now = WallTime::now();
     std::string records;
@@ -229,8 +284,8 @@ std::string Bounce::envelope_records(const ipc::BounceFlush& request, const Plan
     append_attribute(records, "rewrite_context", "local");
     append_record(records, RecordType::sender,
                   planned.to_postmaster ? std::string_view(double_bounce_sender_) : "");
-    append_attribute(records, "encoding", request.encoding == "8bit" ? "8bit" : "7bit");
-    append_record(records, RecordType::recipient, to);
+    append_attribute(records, "encoding", is_8bit_notice(notice) ? "8bit" : "7bit");
+    append_record(records, RecordType::recipient, notice.to);
     append_record(records, RecordType::message_start, "");
     append_text(records, fmt::format("Received: by {} ({})", common().myhostname(), common().mail_name()));
     append_text(records, fmt::format("\tid {}; {}", new_id, rfc5322_date(now.seconds)));
@@ -256,7 +311,7 @@ Task<Result<std::string>> Bounce::send(const ipc::BounceFlush& request, const Re
     if (request.send_options & send_option::smtputf8_requested)
         flags |= ipc::cleanup_flag::smtputf8;
     CO_TRY(ipc::CleanupStream stream, co_await ipc::CleanupStream::open(*cleanup_, flags));
-    stream.records() += envelope_records(request, planned, notice.to, stream.queue_id());
+    stream.records() += envelope_records(planned, notice, stream.queue_id());
     stream.records() += content;
     CO_TRY_VOID(co_await stream.send_some());
     CO_TRY(const ipc::CleanupResult result, co_await stream.finish());

@@ -10,8 +10,10 @@
 #include "async/key_lock.h"
 #include "ipc/bounce.h"
 #include "ipc/channel.h"
+#include "mail/delivery_notice.h"
 #include "worker/message_worker.h"
 
+#include <array>
 #include <optional>
 #include <string>
 
@@ -29,6 +31,8 @@ protected:
     Task<ipc::Message> answer(const ipc::Message& request) override;
 
 private:
+    void read_texts_or_warn();
+    Result<> read_texts();
     Task<Result<>> append(ipc::BounceAppend request);
     Task<Result<>> flush(ipc::BounceFlush request);
     Task<Result<>> flush_alone(const ipc::BounceFlush& request);
@@ -38,11 +42,12 @@ private:
     DeliveryNotice describe(const ipc::BounceFlush& request, const Report& report,
                             const PlannedNotice& planned) const;
     const std::string& postmaster_for(const PlannedNotice& planned) const;
-    std::string envelope_records(const ipc::BounceFlush& request, const PlannedNotice& planned,
-                                 const std::string& to, const std::string& new_id) const;
+    std::string envelope_records(const PlannedNotice& planned, const DeliveryNotice& notice,
+                                 const std::string& new_id) const;
 
     BounceParams params_;
     NotifyClasses classes_;
+    std::array<std::optional<NoticeText>, 4> texts_; // by NoticeKind; nullopt: our own words
     std::string double_bounce_sender_;
     Queue log_ = Queue::bounce;
     unsigned cleanup_flags_ = 0;

@@ -32,6 +32,12 @@ struct BounceParams : ParamSet {
                                      "the service that keeps delivery reports"};
     Param<std::string> cleanup_service{this, "cleanup_service_name", "cleanup",
                                        "the service that takes new messages"};
+    Param<std::string> template_file{this, "bounce_template_file", "",
+                                     "texts of notices instead of the built-in ones"};
+    Param<bool> threaded{this, "enable_threaded_bounces", "no",
+                         "notices refer to the Message-ID of the original"};
+    Param<std::string> header_from_format{this, "header_from_format", "standard",
+                                          "the form of From: headers that are added: standard or obsolete"};
     Param<std::vector<std::string>> filter_classes{this, "internal_mail_filter_classes", "",
                                                    "our own mail that passes the content checks: bounce"};
 };

@@ -19,7 +19,7 @@ Result<NotifyClasses> NotifyClasses::parse(std::span<const std::string> names)
     for (const std::string& name : names) {
         const std::string folded = lower(name);
         if (folded == "bounce")
-            classes.bounce = true;
+            classes.bounce = classes.double_bounce = true;
         else if (folded == "2bounce")
             classes.double_bounce = true;
         else if (folded == "delay")
@@ -52,6 +52,19 @@ std::vector<std::size_t> who_wants(const NoticeCase& facts, unsigned event)
     return wanted;
 }
 
+// confirm_delay_cleared: also those who got a delay notice.
+std::vector<std::size_t> who_hears_of_success(const NoticeCase& facts)
+{
+    std::vector<std::size_t> wanted;
+    for (std::size_t i = 0; i < facts.notify.size(); ++i) {
+        const unsigned mask = facts.notify[i];
+        const bool was_told_of_delay = facts.delay_cleared && (mask == 0 || (mask & notify::delay) != 0);
+        if ((mask & notify::success) != 0 || was_told_of_delay)
+            wanted.push_back(i);
+    }
+    return wanted;
+}
+
 void tell_sender(NoticePlan& plan, NoticeKind kind, std::vector<std::size_t> recipients)
 {
     if (recipients.empty())
@@ -60,6 +73,14 @@ void tell_sender(NoticePlan& plan, NoticeKind kind, std::vector<std::size_t> rec
     notice.kind = kind;
     notice.recipients = std::move(recipients);
     plan.notices.push_back(std::move(notice));
+}
+
+void tell_variable_senders(NoticePlan& plan, const std::vector<std::size_t>& recipients)
+{
+    for (const std::size_t recipient : recipients) {
+        tell_sender(plan, NoticeKind::failure, {recipient});
+        plan.notices.back().to_variable_sender = true;
+    }
 }
 
 // The postmaster's interest is his mail system, so NOTIFY does not matter to him.
@@ -78,7 +99,11 @@ NoticePlan plan_failure(const NoticeCase& facts)
 {
     NoticePlan plan;
     if (!facts.sender.empty()) {
-        tell_sender(plan, NoticeKind::failure, who_wants(facts, notify::failure));
+        std::vector<std::size_t> failed = who_wants(facts, notify::failure);
+        if (facts.one_by_one)
+            tell_variable_senders(plan, failed);
+        else
+            tell_sender(plan, NoticeKind::failure, std::move(failed));
         if (facts.classes.bounce)
             tell_postmaster(plan, NoticeKind::failure, false, facts);
         return plan;
@@ -108,7 +133,7 @@ NoticePlan plan_trace(const NoticeCase& facts)
     if (facts.wants_full_report)
         tell_sender(plan, NoticeKind::verify, everybody(facts));
     else
-        tell_sender(plan, NoticeKind::success, who_wants(facts, notify::success));
+        tell_sender(plan, NoticeKind::success, who_hears_of_success(facts));
     return plan;
 }
 

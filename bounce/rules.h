@@ -33,6 +33,8 @@ struct NoticeCase {
     std::string_view double_bounce_sender; // with its domain
     NotifyClasses classes;
     bool wants_full_report = false;   // trace: sendmail -v or -bv, not NOTIFY=SUCCESS
+    bool delay_cleared = false;       // trace: who was told of the delay is told of its end
+    bool one_by_one = false;          // VERP: a notice for each failed recipient
     std::span<const unsigned> notify; // NOTIFY mask of each recipient in the log
 };
 
@@ -40,6 +42,7 @@ struct PlannedNotice {
     NoticeKind kind = NoticeKind::failure;
     bool to_postmaster = false;          // from double_bounce_sender; else to the sender, from <>
     bool double_bounce = false;          // to 2bounce_notice_recipient
+    bool to_variable_sender = false;     // the sender that its one recipient saw (VERP)
     bool is_copy = false;                // somebody else was told already: no reason to try again
     std::vector<std::size_t> recipients; // indexes into NoticeCase::notify
 

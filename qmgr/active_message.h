@@ -4,6 +4,9 @@
 #include "spool/envelope.h"
 #include "spool/queue_id.h"
 
+#include <string>
+#include <vector>
+
 namespace bulkhead
 {
 
@@ -11,15 +14,18 @@ struct ActiveMessage {
     QueueId id;
     Envelope envelope; // its recipients have moved into the scheduler
     WallTime active_since;
-    bool fresh = false;          // never tried before: no logs of earlier attempts exist
-    bool force_expire = false;   // postsuper -e
-    std::size_t outstanding = 0; // recipients that wait or are being delivered
-    std::size_t deferred = 0;    // recipients left for another attempt
-    std::size_t bounced = 0;     // recipients that failed in this attempt
-    bool uncertain = false;      // an agent died: the file knows what was done
-    bool wants_trace = false;    // the sender asked for reports
-    bool refilling = false;      // more recipients are being read
-    SteadyTime last_read{};      // of recipients
+    bool fresh = false;                     // never tried before: no logs of earlier attempts exist
+    bool force_expire = false;              // postsuper -e
+    std::size_t outstanding = 0;            // recipients that wait or are being delivered
+    std::size_t deferred = 0;               // recipients left for another attempt
+    std::size_t bounced = 0;                // recipients that failed in this attempt
+    bool uncertain = false;                 // an agent died: the file knows what was done
+    bool wants_trace = false;               // the sender asked for reports
+    bool is_probe = false;                  // of verify: nobody is to be told, whatever becomes of it
+    bool one_by_one = false;                // VERP: each recipient sees a sender of his own
+    std::vector<std::string> waiting_sites; // domains of deferred recipients that flush lists
+    bool refilling = false;                 // more recipients are being read
+    SteadyTime last_read{};                 // of recipients
 };
 
 } // namespace bulkhead

@@ -5,6 +5,7 @@
 
 #include "async/offload.h"
 #include "async/wait.h"
+#include "ipc/flush.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "spool/marks.h"
@@ -35,6 +36,7 @@ bool Qmgr::has_expired(const ActiveMessage& message) const
 
 void Qmgr::forget(ActiveMessage& message)
 {
+    probes_ -= message.is_probe;
     scheduler_.forget(message);
     partly_read_.erase(&message);
     active_.erase(message.id.text());
@@ -59,6 +61,9 @@ Task<bool> Qmgr::send_notice(const ActiveMessage& message, ipc::Notice notice, Q
     flush.envelope_id = message.envelope.envelope_id;
     flush.ret_flags = message.envelope.ret_flags;
     flush.send_options = message.envelope.sizes.send_options;
+    if (message.one_by_one && !params_.disable_verp_bounces())
+        flush.verp = message.envelope.verp;
+    flush.delay_cleared = (message.envelope.trace_flags & trace_flag::delay_sent) != 0;
     ipc::Service& service = log == Queue::bounce ? *bounce_ : log == Queue::defer ? *defer_ : *trace_;
     const auto sent = co_await request_bounce(service, encode(flush));
     if (!sent)
@@ -78,6 +83,13 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
             co_return;
         }
     }
+    if (message.is_probe) { // verify asks again when it wants to know
+        if (recipients_left && !self->has_expired(message))
+            co_await self->defer_message(message);
+        else
+            co_await self->remove_message(message);
+        co_return;
+    }
     if (message.bounced > 0 || !message.fresh) {
         const bool sent = co_await self->send_notice(message, ipc::Notice::bounce, Queue::bounce);
         notice_owed |= !sent;
@@ -85,6 +97,8 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
     if (message.wants_trace) {
         const bool sent = co_await self->send_notice(message, ipc::Notice::trace, Queue::trace);
         notice_owed |= !sent;
+        if (sent)
+            co_await self->end_trace(message);
     }
     if (recipients_left && self->has_expired(message)) {
         const bool returned = co_await self->send_notice(message, ipc::Notice::expire, Queue::defer);
@@ -109,7 +123,7 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
         const std::string path = spool_->path_of(Queue::active, message.id);
         return pool_->give(path) ? Result<>() : remove_queue_file(*spool_, path);
     };
-    const auto removed = co_await offload(remove);
+    const auto removed = co_await offload(remove, &moves_);
     if (removed || removed.error().fault == Fault::not_found)
         log::info(message.id.text() + ": removed");
     else
@@ -117,6 +131,35 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
             fmt::format("{}: cannot remove queue file: {}", message.id.text(), removed.error().context));
     uncertain_retries_.erase(message.id.text());
     forget(message);
+}
+
+// sendmail -v: one report is all that was asked for.
+Task<> Qmgr::end_trace(const ActiveMessage& message)
+{
+    if (message.envelope.trace_flags_offset == 0)
+        co_return;
+    const auto strike_out = [this, &message]() -> Result<> {
+        TRY(const OpenQueueFile file,
+            open_queue_file(*spool_, Queue::active, message.id, Access::read_write));
+        return kill_attribute(file.fd.get(), message.envelope.trace_flags_offset);
+    };
+    const auto struck = co_await offload(strike_out);
+    if (!struck)
+        log::warn(fmt::format("{}: {}", message.id.text(), struck.error().context));
+}
+
+// Before the message is in deferred/: who reads a site's list finds it there later.
+Task<> Qmgr::tell_flush(const ActiveMessage& message)
+{
+    if (message.waiting_sites.empty())
+        co_return;
+    ipc::FlushAdd add;
+    add.queue_id = message.id.text();
+    add.sites = message.waiting_sites;
+    const ipc::Message request = encode(add);
+    const auto answer = co_await flush_->call(request);
+    if (!answer && log::verbosity() > 0) // without the service, ETRN has nothing to go by
+        log::trace(fmt::format("{}: flush service: {}", message.id.text(), answer.error().context));
 }
 
 // An agent died under this message: read the marks again, at once.
@@ -151,6 +194,7 @@ Task<> Qmgr::defer_message(ActiveMessage& message)
                 log::warn(fmt::format("{}: {}", message.id.text(), cleared.error().context));
         }
     }
+    co_await tell_flush(message);
     // Exponential by age: as long again as the message has waited so far.
     const Seconds age(now - message.envelope.create_time);
     const Seconds delay = std::max(params_.minimal_backoff(), std::min(age, params_.maximal_backoff()));

@@ -1,7 +1,10 @@
 // Handing entries to delivery agents and taking their reports.
 #include "qmgr.h"
 
+#include "base/text.h"
 #include "log/log.h"
+#include "mail/address.h"
+#include "mail/verp.h"
 
 #include <algorithm>
 #include <cstring>
@@ -71,7 +74,9 @@ ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
     request.queue_name = "active";
     request.queue_id = message.id.text();
     request.nexthop = entry.destination->nexthop;
-    request.sender = envelope.sender;
+    request.sender = message.one_by_one
+                         ? verp_sender(envelope.sender, envelope.verp, entry.recipients.front().address)
+                         : envelope.sender;
     request.encoding = envelope.encoding;
     request.envelope_id = envelope.envelope_id;
     request.ret_flags = envelope.ret_flags;
@@ -108,6 +113,20 @@ void Qmgr::transport_failed(const std::string& transport, const std::string& rea
     scheduler_.suspend_transport(transport, scheduler_time() + rest);
     for (auto& waiting : scheduler_.take_waiting(transport, nullptr))
         reroute(std::move(waiting), "4.3.0 mail transport unavailable");
+}
+
+// For the lists of ETRN.  A table that another process keeps is asked by flush itself.
+void Qmgr::note_waiting(ActiveMessage& message, const ipc::DeliveryRecipient& recipient)
+{
+    constexpr std::size_t max_sites = 1000;
+    std::vector<std::string>& sites = message.waiting_sites;
+    if (flush_sites_.empty() || message.is_probe || sites.size() >= max_sites)
+        return;
+    const std::string site = lower(split_address(recipient.address).domain);
+    if (site.empty() || std::ranges::find(sites, site) != sites.end())
+        return;
+    if (flush_sites_.may_block() || flush_sites_.match(site))
+        sites.push_back(site);
 }
 
 void Qmgr::settled(ActiveMessage& message, std::size_t recipients)
@@ -149,9 +168,13 @@ Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
                                                      transport, report->outcomes.size(), recipients));
 
     if (report) {
-        for (const ipc::DeliveryOutcome outcome : report->outcomes) {
-            message.deferred += outcome == ipc::DeliveryOutcome::deferred;
+        for (std::size_t i = 0; i < recipients; ++i) {
+            const ipc::DeliveryOutcome outcome = report->outcomes[i];
             message.bounced += outcome == ipc::DeliveryOutcome::bounced;
+            if (outcome != ipc::DeliveryOutcome::deferred)
+                continue;
+            ++message.deferred;
+            self->note_waiting(message, entry->recipients[i]);
         }
         if (report->site_reason.empty()) {
             self->scheduler_.delivered(std::move(entry), now);

@@ -36,6 +36,24 @@ struct QmgrParams : ParamSet {
                                      "the service that keeps deferred recipients"};
     Param<std::string> trace_service{this, "trace_service_name", "trace",
                                      "the service that keeps delivery reports"};
+    Param<std::string> flush_service{this, "flush_service_name", "flush",
+                                     "the service that keeps lists of waiting mail"};
+    Param<std::string> flush_domains{this, "fast_flush_domains", "$relay_domains",
+                                     "destinations that have a list of their waiting mail, for ETRN"};
+    Param<std::vector<std::string>> parent_domains{
+        this, "parent_domain_matches_subdomains",
+        "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,"
+        "relay_domains,smtpd_access_maps",
+        "lists in which example.com also covers its subdomains"};
+    Param<bool> confirm_delay_cleared{this, "confirm_delay_cleared", "no",
+                                      "tell the sender when mail that he was warned about is delivered"};
+    Param<bool> disable_verp_bounces{this, "disable_verp_bounces", "no",
+                                     "one notice for all failed recipients of VERP mail"};
+    Param<std::string> double_bounce_sender{
+        this, "double_bounce_sender", "double-bounce",
+        "the sender of notices to the postmaster; mail to it is discarded"};
+    Param<int> probe_limit{this, "address_verify_pending_request_limit", "5000", at_least(1),
+                           "address probes under way at a time"};
     Param<std::string> rewrite_service{this, "rewrite_service_name", "rewrite", "the address resolver"};
 };
 

@@ -27,6 +27,7 @@ constexpr std::size_t claims_at_once = 32;
 constexpr std::size_t scan_slice = 200;
 constexpr std::size_t recipients_looked_at = 5000; // for one destination
 constexpr Milliseconds busy_retry{1000};
+constexpr Milliseconds flush_patience{30'000}; // its lists are hints: nothing waits for them long
 constexpr Seconds stranded_pause{60};
 constexpr Milliseconds drain_patience{3000};
 constexpr Seconds quiet_time{5}; // without work: leave, the master knows when to start us again
@@ -54,6 +55,13 @@ Result<> Qmgr::before_jail()
     bounce_.emplace("private/" + params_.bounce_service(), timeout);
     defer_.emplace("private/" + params_.defer_service(), timeout);
     trace_.emplace("private/" + params_.trace_service(), timeout);
+    flush_.emplace("public/" + params_.flush_service(), std::min(timeout, flush_patience));
+    ListOptions options;
+    options.kind = ListKind::domains;
+    options.parent_matches_subdomains =
+        std::ranges::find(params_.parent_domains(), "fast_flush_domains") != params_.parent_domains().end();
+    options.parameter = "fast_flush_domains";
+    TRY(flush_sites_, MatchList::open(params_.flush_domains(), options));
     in_flight_limit_ = std::clamp<std::size_t>(raise_descriptor_limit() / 2, 8, 2000);
     return {};
 }
@@ -358,7 +366,8 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
         co_return;
     options.max_recipients = self->first_batch();
     const auto claim_it = [self, &id, &options] { return claim_queue_file(*self->spool_, id, options); };
-    Claim claim = co_await offload(claim_it);
+    Lane* const lane = options.fresh ? &self->moves_ : nullptr; // a scan reads from the disk
+    Claim claim = co_await offload(claim_it, lane);
     self->claiming_.erase(id.text());
 
     switch (claim.state) {
@@ -372,6 +381,11 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
         message.force_expire = claim.force_expire;
         if (claim.unthrottle)
             self->scheduler_.forget_failures();
+        message.is_probe = (message.envelope.trace_flags & trace_flag::probe) != 0;
+        message.one_by_one = !message.envelope.verp.empty() && !message.envelope.sender.empty();
+        if (self->params_.confirm_delay_cleared() && message.envelope.warn_time < 0)
+            message.envelope.trace_flags |= trace_flag::delay_sent; // -1: see clear_warn_time()
+        self->probes_ += message.is_probe;
         self->active_.emplace(id.text(), std::move(owned));
         log_activation(message);
         message.refilling = true; // until these are on their way
@@ -417,15 +431,41 @@ void Qmgr::after_change()
     Loop::current().post([this] { activity_changed(); });
 }
 
+// Probes must not take the place of mail: those above the limit wait in deferred/.
+bool Qmgr::is_one_probe_too_many(const ActiveMessage& message) const
+{
+    return message.is_probe && probes_ > static_cast<std::size_t>(params_.probe_limit());
+}
+
+// Mail to the sender of the notices that the postmaster gets.
+bool Qmgr::is_end_of_bounces(const ipc::Resolved& recipient) const
+{
+    return recipient.address_class == ipc::AddressClass::local &&
+           equals_ignoring_case(split_address(recipient.recipient).local,
+                                split_address(params_.double_bounce_sender()).local);
+}
+
 // The recipients that have just been read go to the scheduler.
 Task<> Qmgr::route(ActiveMessage& message)
 {
     Envelope& envelope = message.envelope;
     std::vector<Recipient> recipients = std::exchange(envelope.recipients, {});
+    if (is_one_probe_too_many(message)) {
+        ++message.deferred;
+        envelope.next = {};
+        co_return;
+    }
+    // One message goes to the new address, however many recipients it had.
+    if (!envelope.redirect.empty() && !recipients.empty()) {
+        recipients.resize(1);
+        recipients.front().address = envelope.redirect;
+        envelope.next = {};
+        envelope.recipients_unread = 0;
+    }
     message.outstanding += recipients.size();
     recipients_in_memory_ += recipients.size();
 
-    message.wants_trace |= envelope.trace_flags != 0;
+    message.wants_trace |= (envelope.trace_flags & ~trace_flag::probe) != 0;
     std::vector<RoutedRecipient> routed;
     routed.reserve(recipients.size());
     for (Recipient& recipient : recipients) {
@@ -461,6 +501,10 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
         routed.nexthop = colon == std::string::npos ? "" : filter.substr(colon + 1);
         if (routed.nexthop.empty())
             routed.nexthop = common().myhostname();
+    }
+    if (is_end_of_bounces(*resolved)) {
+        routed.transport = discard_transport;
+        routed.nexthop = "undeliverable postmaster notification discarded";
     }
     name_queue(routed);
     const Moment now = scheduler_time();

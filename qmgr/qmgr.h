@@ -9,10 +9,12 @@
 #include "params.h"
 #include "scheduler.h"
 
+#include "async/offload.h"
 #include "ipc/bounce.h"
 #include "ipc/qmgr.h"
 #include "ipc/rewrite.h"
 #include "spool/file_pool.h"
+#include "table/domain_list.h"
 #include "worker/message_worker.h"
 
 #include <deque>
@@ -28,6 +30,7 @@ namespace bulkhead
 // The transport whose agent defers everything; its next hop is the reason.
 inline constexpr const char* retry_transport = "retry";
 inline constexpr const char* error_transport = "error";
+inline constexpr const char* discard_transport = "discard";
 
 // The scheduler's clock.
 Moment scheduler_time();
@@ -58,6 +61,8 @@ private:
     static Task<> start_up(Qmgr* self);
     void take_arrivals();
     static Task<> activate(Qmgr* self, QueueId id, ClaimOptions options);
+    bool is_one_probe_too_many(const ActiveMessage& message) const;
+    bool is_end_of_bounces(const ipc::Resolved& recipient) const;
     Task<> route(ActiveMessage& message);
     void name_queue(RoutedRecipient& routed) const;
     Task<RoutedRecipient> route_recipient(const ActiveMessage& message, ipc::DeliveryRecipient recipient);
@@ -80,6 +85,7 @@ private:
     void transport_failed(const std::string& transport, const std::string& reason);
     void reroute(std::unique_ptr<Entry> entry, const std::string& reason);
     void settled(ActiveMessage& message, std::size_t recipients);
+    void note_waiting(ActiveMessage& message, const ipc::DeliveryRecipient& recipient);
     ipc::Service& agent(const std::string& transport);
     TransportLimits limits_of(const std::string& transport) const;
 
@@ -95,6 +101,8 @@ private:
     // ---- completion ----
     static Task<> complete(Qmgr* self, ActiveMessage* message);
     Task<bool> send_notice(const ActiveMessage& message, ipc::Notice notice, Queue log);
+    Task<> tell_flush(const ActiveMessage& message);
+    Task<> end_trace(const ActiveMessage& message);
     Task<> defer_message(ActiveMessage& message);
     Task<> remove_message(ActiveMessage& message);
     Task<> retry_at_once(ActiveMessage& message);
@@ -105,11 +113,14 @@ private:
 
     QmgrParams params_;
     std::optional<Spool> spool_;
+    Lane moves_;                   // into active and out of it
     std::optional<FilePool> pool_; // where the files of settled messages go
     std::optional<ipc::RewriteClient> resolver_;
     std::optional<ipc::Service> bounce_;
     std::optional<ipc::Service> defer_;
     std::optional<ipc::Service> trace_;
+    std::optional<ipc::Service> flush_;
+    MatchList flush_sites_;
     std::unordered_map<std::string, std::unique_ptr<ipc::Service>> agents_;
 
     Scheduler scheduler_;
@@ -121,6 +132,7 @@ private:
     std::size_t in_flight_ = 0;
     std::size_t in_flight_limit_ = 1000;
     std::size_t recipients_in_memory_ = 0;
+    std::size_t probes_ = 0; // among the active messages
 
     bool recovered_ = false;
     bool stranded_ = false; // files in active/ that could not be taken up again

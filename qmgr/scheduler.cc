@@ -1,5 +1,6 @@
 #include "scheduler.h"
 
+#include "active_message.h"
 #include "base/text.h"
 
 #include <algorithm>
@@ -96,7 +97,8 @@ void Scheduler::add_to_entry(Job& job, Destination& to, ipc::DeliveryRecipient r
     Peer& peer = to.peers[job.place];
     peer.job = &job;
     job.peers.insert(&to);
-    const auto limit = static_cast<std::size_t>(via.limits.recipients);
+    const auto limit =
+        job.message->one_by_one ? std::size_t{1} : static_cast<std::size_t>(via.limits.recipients);
     if (peer.entries.empty() || (limit > 0 && peer.entries.back()->recipients.size() >= limit)) {
         auto entry = std::make_unique<Entry>();
         entry->message = job.message;

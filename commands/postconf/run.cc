@@ -1,6 +1,6 @@
 #include "run.h"
 
-#include "bounce_templates.h"
+#include "mail/notice_templates.h"
 #include "config/config.h"
 #include "editing.h"
 #include "linked_in.h"

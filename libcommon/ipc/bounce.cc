@@ -25,6 +25,7 @@ Message encode(const BounceFlush& r)
         .add("queue_id", r.queue_id);
     m.add("encoding", r.encoding).add("sender", r.sender).add("envelope_id", r.envelope_id);
     m.add("ret_flags", std::int64_t{r.ret_flags}).add("send_options", std::int64_t{r.send_options});
+    m.add("verp", r.verp).add("delay_cleared", std::int64_t{r.delay_cleared});
     return m;
 }
 
@@ -78,7 +79,12 @@ Result<BounceFlush> decode_bounce_flush(const Message& m)
                       {"queue_id", &r.queue_id},
                       {"encoding", &r.encoding},
                       {"sender", &r.sender},
-                      {"envelope_id", &r.envelope_id}}));
+                      {"envelope_id", &r.envelope_id},
+                      {"verp", &r.verp}}));
+    if (!r.verp.empty() && r.verp.size() != 2)
+        return Error{Fault::malformed, "bad VERP delimiters"};
+    TRY(const auto delay_cleared, m.number("delay_cleared"));
+    r.delay_cleared = delay_cleared != 0;
     TRY(const auto notice, m.number("notice"));
     if (notice < 0 || notice > static_cast<std::int64_t>(Notice::trace))
         return Error{Fault::malformed, "unknown kind of notice"};

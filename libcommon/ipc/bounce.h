@@ -33,6 +33,8 @@ struct BounceFlush {
     std::string envelope_id;
     unsigned ret_flags = 0;
     unsigned send_options = 0;
+    std::string verp;           // two delimiters: a notice for each failed recipient, to his own sender
+    bool delay_cleared = false; // trace: tell of deliveries to those who were told of the delay
 };
 
 Message encode(const BounceAppend& request);

@@ -126,7 +126,7 @@ Result<FrameHeader> parse_frame_header(std::string_view bytes)
                      fmt::format("message version {}, expected {}", int{bytes[1]}, int{frame_version})};
     const std::size_t size = read_u32(bytes.substr(4));
     const auto kind = static_cast<std::uint8_t>(bytes[2]);
-    if (kind < static_cast<std::uint8_t>(Kind::ok) || kind > static_cast<std::uint8_t>(last_kind))
+    if (kind < static_cast<std::uint8_t>(Kind::ok) || kind > last_kind)
         return Error{Fault::malformed, fmt::format("unknown message kind {}", kind)};
     if (size > max_frame_body)
         return Error{Fault::limit, fmt::format("message of {} bytes", size)};

@@ -20,6 +20,8 @@ namespace
 constexpr std::size_t message_id_window = 64 * 1024; // bytes of content looked at
 constexpr std::size_t max_message_id = 1000;
 
+} // namespace
+
 std::string find_message_id(int fd, std::int64_t data_offset)
 {
     ContentReader content(fd, data_offset);
@@ -44,6 +46,9 @@ std::string find_message_id(int fd, std::int64_t data_offset)
     headers.finish();
     return take();
 }
+
+namespace
+{
 
 // Takes recipients until the limits are reached.
 class ShownRecipients

@@ -21,4 +21,7 @@ struct ShowOptions {
 Result<ShownMessage> read_shown_message(const Spool& spool, Queue queue, const QueueId& id,
                                         const OpenQueueFile& file, const ShowOptions& options = {});
 
+// The value of the message's Message-ID header, "<x@y>"; "" where there is none near the top.
+std::string find_message_id(int fd, std::int64_t data_offset);
+
 } // namespace bulkhead::ipc

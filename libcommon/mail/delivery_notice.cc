@@ -24,10 +24,10 @@ constexpr std::uint64_t headers_limit = 200'000; // bytes of headers returned wi
 
 // Text in lines of moderate length: the first starts with lead, the others are
 // indented, which also folds a header field (RFC 5322, 2.2.3).
-void put_folded(Lines& out, std::string lead, std::string_view text)
+void put_folded(Lines& out, std::string lead, std::string_view text, bool utf8 = false)
 {
     constexpr std::string_view indent = "    ";
-    const std::string clean = printable(text.substr(0, text_limit));
+    const std::string clean = printable(text.substr(0, text_limit), utf8);
     std::string line = std::move(lead);
     bool has_word = false;
     for (std::string_view word : split(clean, " ")) {
@@ -104,27 +104,43 @@ Words words_for(NoticeKind kind)
             {"A message could not be delivered and was returned to its sender."}};
 }
 
+std::string from_value(const DeliveryNotice& notice)
+{
+    if (notice.text && !notice.text->from.empty())
+        return notice.text->from;
+    const std::string address = "MAILER-DAEMON@" + notice.myhostname;
+    return notice.obsolete_from ? address + " (Mail Delivery System)"
+                                : "Mail Delivery System <" + address + ">";
+}
+
 void put_message_header(Lines& out, const DeliveryNotice& notice, const std::string& boundary)
 {
-    out.push_back("From: Mail Delivery System <MAILER-DAEMON@" + notice.myhostname + ">");
+    out.push_back("From: " + from_value(notice));
     out.push_back("Subject: " + std::string(notice_subject(notice)));
     out.push_back("To: " + shown_address(notice.to, true));
+    if (!notice.message_id.empty()) {
+        out.push_back("References: " + notice.message_id);
+        out.push_back("In-Reply-To: " + notice.message_id);
+    }
     out.emplace_back("Auto-Submitted: auto-replied");
     out.emplace_back("MIME-Version: 1.0");
-    out.emplace_back("Content-Type: multipart/report; report-type=delivery-status;");
+    out.push_back(notice.smtputf8 ? "Content-Type: multipart/report; report-type=global-delivery-status;"
+                                  : "Content-Type: multipart/report; report-type=delivery-status;");
     out.push_back("\tboundary=\"" + boundary + '"');
-    if (notice.original_is_8bit)
+    if (is_8bit_notice(notice))
         out.emplace_back("Content-Transfer-Encoding: 8bit");
     out.emplace_back();
     out.emplace_back("This is a MIME-encapsulated message.");
     out.emplace_back();
 }
 
-void put_explanation(Lines& out, const DeliveryNotice& notice)
+bool has_8bit_text(const DeliveryNotice& notice)
 {
-    out.emplace_back("Content-Description: Notification");
-    out.emplace_back("Content-Type: text/plain; charset=us-ascii");
-    out.emplace_back();
+    return notice.smtputf8 || (notice.text && std::ranges::any_of(notice.text->lines, has_8bit));
+}
+
+void put_own_words(Lines& out, const DeliveryNotice& notice)
+{
     out.push_back("This is the mail system at host " + notice.myhostname + ".");
     out.emplace_back();
     const Words words = words_for(notice.kind);
@@ -138,18 +154,42 @@ void put_explanation(Lines& out, const DeliveryNotice& notice)
     }
     out.emplace_back();
     out.push_back(std::string(35, ' ') + "The mail system");
+}
+
+void put_explanation(Lines& out, const DeliveryNotice& notice)
+{
+    const bool wide = has_8bit_text(notice);
+    const std::string_view charset = notice.text       ? std::string_view(notice.text->charset)
+                                     : notice.smtputf8 ? "utf-8"
+                                                       : "us-ascii";
+    out.emplace_back("Content-Description: Notification");
+    out.push_back("Content-Type: text/plain; charset=" + printable(charset));
+    if (wide)
+        out.emplace_back("Content-Transfer-Encoding: 8bit");
+    out.emplace_back();
+    if (notice.text)
+        out.insert(out.end(), notice.text->lines.begin(), notice.text->lines.end());
+    else
+        put_own_words(out, notice);
     out.emplace_back();
     for (const NoticeRecipient& recipient : notice.recipients) {
-        const std::string address = shown_address(recipient.final_recipient);
-        put_folded(out, '<' + address + ">:", recipient.reason);
+        const std::string address = shown_address(recipient.final_recipient, notice.smtputf8);
+        put_folded(out, '<' + address + ">:", recipient.reason, notice.smtputf8);
         out.emplace_back();
     }
+}
+
+// RFC 6533, 3: the address type utf-8 is for addresses that need it.
+std::string_view address_type(const DeliveryNotice& notice, std::string_view address)
+{
+    return notice.smtputf8 && has_8bit(address) ? "utf-8" : "rfc822";
 }
 
 void put_recipient_status(Lines& out, const DeliveryNotice& notice, const NoticeRecipient& recipient)
 {
     out.emplace_back();
-    out.push_back("Final-Recipient: rfc822; " + shown_address(recipient.final_recipient));
+    out.push_back("Final-Recipient: " + std::string(address_type(notice, recipient.final_recipient)) + "; " +
+                  shown_address(recipient.final_recipient, notice.smtputf8));
     if (!recipient.original_recipient.empty()) {
         const std::string_view stored = recipient.original_recipient;
         const auto semicolon = stored.find(';');
@@ -159,7 +199,7 @@ void put_recipient_status(Lines& out, const DeliveryNotice& notice, const Notice
         const std::string text =
             equals_ignoring_case(type, "rfc822") ? external_form(address) : std::string(address);
         out.push_back("Original-Recipient: " + printable(type.substr(0, 30)) + ';' +
-                      printable(text.substr(0, word_limit)));
+                      printable(text.substr(0, word_limit), notice.smtputf8));
     }
     const auto shown = [](const std::string& text) {
         return printable(std::string_view(text).substr(0, word_limit));
@@ -174,7 +214,7 @@ void put_recipient_status(Lines& out, const DeliveryNotice& notice, const Notice
         put_folded(
             out,
             "Diagnostic-Code: " + (remote ? shown(recipient.diagnostic_type) : "X-" + notice.mail_name) + ';',
-            text);
+            text, notice.smtputf8);
     if (recipient.retry_until != 0)
         out.push_back("Will-Retry-Until: " + rfc5322_date(recipient.retry_until));
 }
@@ -182,14 +222,19 @@ void put_recipient_status(Lines& out, const DeliveryNotice& notice, const Notice
 void put_delivery_status(Lines& out, const DeliveryNotice& notice)
 {
     out.emplace_back("Content-Description: Delivery report");
-    out.emplace_back("Content-Type: message/delivery-status");
+    out.emplace_back(notice.smtputf8 ? "Content-Type: message/global-delivery-status"
+                                     : "Content-Type: message/delivery-status");
+    if (notice.smtputf8)
+        out.emplace_back("Content-Transfer-Encoding: 8bit");
     out.emplace_back();
     out.push_back("Reporting-MTA: dns; " + notice.myhostname);
     if (!notice.envelope_id.empty())
         put_folded(out, "Original-Envelope-Id:", notice.envelope_id);
     out.push_back("X-" + notice.mail_name + "-Queue-ID: " + notice.queue_id);
     if (!notice.sender.empty())
-        out.push_back("X-" + notice.mail_name + "-Sender: rfc822; " + shown_address(notice.sender));
+        out.push_back("X-" + notice.mail_name +
+                      "-Sender: " + std::string(address_type(notice, notice.sender)) + "; " +
+                      shown_address(notice.sender, notice.smtputf8));
     if (notice.arrival_time != 0)
         out.push_back("Arrival-Date: " + rfc5322_date(notice.arrival_time));
     for (const NoticeRecipient& recipient : notice.recipients)
@@ -203,13 +248,17 @@ void put_original(Lines& out, const DeliveryNotice& notice, const OriginalLines&
         notice.headers_only || (notice.size_limit != 0 && notice.original_size > notice.size_limit);
     std::string description = "Content-Description: " + std::string(words_for(notice.kind).part);
     out.push_back(description + (headers_only ? " Headers" : ""));
-    out.emplace_back(headers_only ? "Content-Type: text/rfc822-headers" : "Content-Type: message/rfc822");
-    if (notice.original_is_8bit)
+    out.emplace_back(notice.smtputf8 ? (headers_only ? "Content-Type: message/global-headers"
+                                                     : "Content-Type: message/global")
+                     : headers_only  ? "Content-Type: text/rfc822-headers"
+                                     : "Content-Type: message/rfc822");
+    if (notice.original_is_8bit || notice.smtputf8)
         out.emplace_back("Content-Transfer-Encoding: 8bit");
     out.emplace_back();
 
     // The envelope's sender, which the message itself does not tell.
-    out.push_back("Return-Path: <" + shown_address(notice.sender, notice.original_is_8bit) + '>');
+    out.push_back("Return-Path: <" +
+                  shown_address(notice.sender, notice.original_is_8bit || notice.smtputf8) + '>');
 
     // The size was told by others: the limit holds for what really comes, too.
     const std::uint64_t limit = notice.size_limit != 0 ? notice.size_limit : headers_limit;
@@ -231,15 +280,23 @@ NoticeTemplate notice_template(NoticeKind kind)
     notice.kind = kind;
     notice.myhostname = "$myhostname";
     Lines lines;
-    put_explanation(lines, notice);
-    lines.erase(lines.begin(), std::ranges::find(lines, std::string()) + 1); // the part's own header
-    lines.pop_back();                                                        // before the recipients
+    put_own_words(lines, notice);
     const Words words = words_for(kind);
     return {words.subject, words.postmaster_subject, std::move(lines)};
 }
 
+bool is_8bit_notice(const DeliveryNotice& notice)
+{
+    return notice.original_is_8bit || has_8bit_text(notice);
+}
+
 std::string_view notice_subject(const DeliveryNotice& notice)
 {
+    if (notice.text) {
+        const NoticeText& text = *notice.text;
+        return notice.for_postmaster && !text.postmaster_subject.empty() ? text.postmaster_subject
+                                                                         : text.subject;
+    }
     const Words words = words_for(notice.kind);
     return notice.for_postmaster ? words.postmaster_subject : words.subject;
 }

@@ -34,19 +34,31 @@ struct NoticeRecipient {
     std::int64_t retry_until = 0; // delay only: when we shall give up; 0: not shown
 };
 
+// Words from bounce_template_file in place of ours.
+struct NoticeText {
+    std::string charset; // of the lines
+    std::string from;    // a whole header value; empty: ours
+    std::string subject;
+    std::string postmaster_subject;
+    std::vector<std::string> lines; // expanded
+};
+
 struct DeliveryNotice {
+    const NoticeText* text = nullptr; // lives as long as the notice; nullptr: our own words
     NoticeKind kind = NoticeKind::failure;
     // A copy for the postmaster: subject and text speak about the sender
     // instead of to him; a double bounce says so.
     bool for_postmaster = false;
     bool double_bounce = false;
 
-    std::string mail_name;   // $mail_name
-    std::string myhostname;  // $myhostname: Reporting-MTA and MAILER-DAEMON@
-    std::string to;          // who gets the notice, internal form
-    std::string queue_id;    // of the original message
-    std::string sender;      // of the original message, internal form
-    std::string envelope_id; // ENVID, decoded; empty if none
+    std::string mail_name;      // $mail_name
+    std::string myhostname;     // $myhostname: Reporting-MTA and MAILER-DAEMON@
+    std::string to;             // who gets the notice, internal form
+    std::string queue_id;       // of the original message
+    std::string sender;         // of the original message, internal form
+    std::string envelope_id;    // ENVID, decoded; empty if none
+    std::string message_id;     // of the original, "<x@y>": References and In-Reply-To; empty: neither
+    bool obsolete_from = false; // header_from_format: "address (name)"
     std::int64_t arrival_time = 0;
     std::int64_t now = 0; // seconds; part of the boundary
 
@@ -56,6 +68,9 @@ struct DeliveryNotice {
     // larger than size_limit (bounce_size_limit, bytes; 0: no limit).
     bool headers_only = false;
     bool original_is_8bit = false;
+    // The original needed SMTPUTF8: message/global and its relatives (RFC 6533), addresses
+    // as they are.  Otherwise a byte that is not ASCII is shown as '?'.
+    bool smtputf8 = false;
     std::uint64_t original_size = 0;
     std::uint64_t size_limit = 0;
 };
@@ -63,6 +78,9 @@ struct DeliveryNotice {
 // The next line of the original message without line end; false at the end.
 // An empty function: the original cannot be read, the third part is left out.
 using OriginalLines = std::function<bool(std::string& line)>;
+
+// The notice has bytes above 127 and must be declared 8bit.
+bool is_8bit_notice(const DeliveryNotice& notice);
 
 // Header and body of the notice, line by line without line ends.  No Date,
 // Message-ID or Received: cleanup adds them.

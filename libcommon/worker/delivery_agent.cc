@@ -2,8 +2,10 @@
 
 #include "base/dsn_flags.h"
 #include "base/text.h"
+#include "ipc/verify.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "mail/probe.h"
 #include "spool/envelope.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
@@ -64,7 +66,7 @@ Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
         status.outcome = DeliveryOutcome::deferred;
     if (status.outcome == DeliveryOutcome::deferred && !status.dsn.empty())
         status.dsn[0] = '4';
-    const bool told = co_await agent_->tell_bounce(*this, index, status);
+    const bool told = co_await agent_->tell(*this, index, status);
     if (!told && status.outcome == DeliveryOutcome::bounced) {
         // What cannot be put into the bounce log is tried again, never lost.
         status.outcome = DeliveryOutcome::deferred;
@@ -72,6 +74,9 @@ Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
         status.reason += " (bounce service unavailable)";
     }
     agent_->log_status(*this, index, status);
+    // Whatever a probe has found, it has done its work.
+    if (told && is_probe(request_))
+        status.outcome = DeliveryOutcome::sent;
     report_.outcomes[index] = status.outcome;
     const std::int64_t offset = request_.recipients[index].offset;
     if (status.outcome != DeliveryOutcome::deferred && offset >= 0) {
@@ -89,6 +94,7 @@ Result<> DeliveryAgent::before_jail()
     bounce_.emplace("private/" + agent_params_.bounce_service(), timeout);
     defer_.emplace("private/" + agent_params_.defer_service(), timeout);
     trace_.emplace("private/" + agent_params_.trace_service(), timeout);
+    verify_.emplace("private/" + agent_params_.verify_service(), timeout);
     return {};
 }
 
@@ -99,6 +105,40 @@ Result<> DeliveryAgent::after_jail()
     return {};
 }
 
+Task<bool> DeliveryAgent::tell(const Delivery& delivery, std::size_t index, const DeliveryStatus& status)
+{
+    if (delivery.request_.trace_flags & trace_flag::probe)
+        co_return co_await tell_verify(delivery, index, status);
+    co_return co_await tell_bounce(delivery, index, status);
+}
+
+// The address that verify was asked about: the recipient may be what it stands for.
+static std::string probed_address(const ipc::DeliveryRequest& request,
+                                  const ipc::DeliveryRecipient& recipient)
+{
+    for (const auto& [name, value] : request.attributes)
+        if (name == probe_attribute)
+            return value;
+    return recipient.original.empty() ? recipient.address : recipient.original;
+}
+
+Task<bool> DeliveryAgent::tell_verify(const Delivery& delivery, std::size_t index,
+                                      const DeliveryStatus& status)
+{
+    const ipc::DeliveryRequest& request = delivery.request_;
+    ipc::VerifyUpdate update;
+    update.address = probed_address(request, request.recipients[index]);
+    update.verdict.state = status.outcome == DeliveryOutcome::sent      ? ipc::AddressState::deliverable
+                           : status.outcome == DeliveryOutcome::bounced ? ipc::AddressState::undeliverable
+                                                                        : ipc::AddressState::deferred;
+    update.verdict.text = status.reason;
+    update.verdict.dsn = status.dsn;
+    const auto kept = co_await ipc::report_probe(*verify_, std::move(update));
+    if (!kept)
+        log::warn(fmt::format("{}: verify service: {}", request.queue_id, kept.error().context));
+    co_return static_cast<bool>(kept);
+}
+
 // Which of the three services keeps this recipient's fate, if any.
 Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t index,
                                       const DeliveryStatus& status)
@@ -107,7 +147,8 @@ Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t inde
     const ipc::DeliveryRecipient& recipient = request.recipients[index];
     const bool record = request.trace_flags & trace_flag::record;
     const bool sent = status.outcome == DeliveryOutcome::sent;
-    const bool wants_notice = (recipient.notify & notify::success) && !status.success_notice_passed_on;
+    const bool wants_notice = ((recipient.notify & notify::success) && !status.success_notice_passed_on) ||
+                              (request.trace_flags & trace_flag::delay_sent);
     if (sent && !is_probe(request) && !record && !wants_notice)
         co_return true;
 

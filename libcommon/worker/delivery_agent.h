@@ -81,6 +81,8 @@ struct DeliveryAgentParams : ParamSet {
                                      "the service that keeps deferred recipients"};
     Param<std::string> trace_service{this, "trace_service_name", "trace",
                                      "the service that keeps delivery reports"};
+    Param<std::string> verify_service{this, "address_verify_service_name", "verify",
+                                      "the service that keeps address probe results"};
 };
 
 class DeliveryAgent : public MessageWorker
@@ -99,6 +101,8 @@ protected:
 
 private:
     friend class Delivery;
+    Task<bool> tell(const Delivery& delivery, std::size_t index, const DeliveryStatus& status);
+    Task<bool> tell_verify(const Delivery& delivery, std::size_t index, const DeliveryStatus& status);
     Task<bool> tell_bounce(const Delivery& delivery, std::size_t index, const DeliveryStatus& status);
     void log_status(const Delivery& delivery, std::size_t index, const DeliveryStatus& status) const;
 
@@ -107,6 +111,7 @@ private:
     std::optional<ipc::Service> bounce_;
     std::optional<ipc::Service> defer_;
     std::optional<ipc::Service> trace_;
+    std::optional<ipc::Service> verify_;
 };
 
 } // namespace bulkhead

@@ -43,6 +43,8 @@ rewrite   unix  -       -       {chroot}       -       -       trivial-rewrite
 bounce    unix  -       -       {chroot}       -       0       bounce
 defer     unix  -       -       {chroot}       -       0       bounce
 trace     unix  -       -       {chroot}       -       0       bounce
+verify    unix  -       -       {chroot}       -       1       verify
+flush     unix  n       -       {chroot}       1000?   0       flush
 smtp      unix  -       -       {chroot}       -       -       smtp
 relay     unix  -       -       {chroot}       -       -       smtp
 showq     unix  n       -       {chroot}       -       -       showq

@@ -96,7 +96,12 @@ INSTANTIATE_TEST_SUITE_P(
             {notify::never},
             {"postmaster failure copy 0"}},
         Row{"NullSenderDropped", Notice::bounce, "", usual, {0}, {}, true},
-        Row{"NullSenderWithBounceClassOnly", Notice::bounce, "", {"bounce"}, {0}, {}, true},
+        Row{"TheBounceClassImpliesTheOther",
+            Notice::bounce,
+            "",
+            {"bounce"},
+            {0},
+            {"postmaster failure double 0"}},
         Row{"NullSenderToPostmaster",
             Notice::bounce,
             "",
@@ -165,6 +170,29 @@ TEST(NoticePlan, FullReportNamesEverybody)
     facts.wants_full_report = true;
     facts.notify = masks;
     EXPECT_THAT(shown(plan_notices(facts)), ElementsAre("sender verify 0 1"));
+}
+
+TEST(NoticePlan, VerpTellsEachSenderOfOneRecipient)
+{
+    const std::vector<unsigned> masks{0, notify::never, 0};
+    NoticeCase facts;
+    facts.sender = "list@a.test";
+    facts.notify = masks;
+    facts.one_by_one = true;
+    const NoticePlan plan = plan_notices(facts);
+    EXPECT_THAT(shown(plan), ElementsAre("sender failure 0", "sender failure 2"));
+    EXPECT_TRUE(plan.notices[0].to_variable_sender && plan.notices[1].to_variable_sender);
+}
+
+TEST(NoticePlan, ClearedDelayIsToldToThoseWhoHeardOfIt)
+{
+    const std::vector<unsigned> masks{0, notify::failure, notify::delay, notify::success};
+    NoticeCase facts;
+    facts.notice = Notice::trace;
+    facts.sender = "s@a.test";
+    facts.notify = masks;
+    facts.delay_cleared = true;
+    EXPECT_THAT(shown(plan_notices(facts)), ElementsAre("sender success 0 2 3"));
 }
 
 TEST(NotifyClasses, RefusesUnknownNames)

@@ -1,4 +1,4 @@
-#include "bounce_templates.h"
+#include "mail/notice_templates.h"
 #include "main_cf_remarks.h"
 #include "options.h"
 #include "printing.h"

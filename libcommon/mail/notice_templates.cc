@@ -1,4 +1,4 @@
-#include "bounce_templates.h"
+#include "mail/notice_templates.h"
 
 #include "base/text.h"
 #include "config/expand.h"
@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace bulkhead::postconf
+namespace bulkhead
 {
 
 namespace
@@ -42,6 +42,7 @@ std::optional<std::string> time_in_unit(const Config& config, std::string_view n
 // Headers up to the first line that is none; an empty line between them and the text goes.
 void take_headers(BounceTemplate& to, std::vector<std::string>& lines)
 {
+    to.is_own = false;
     std::size_t used = 0;
     for (; used < lines.size(); ++used) {
         const auto colon = lines[used].find(':');
@@ -157,29 +158,39 @@ std::string written_templates(const BounceTemplates& templates)
     return out;
 }
 
+Result<std::vector<std::string>> expanded_lines(const BounceTemplate& text, const Config& config,
+                                                std::string_view file)
+{
+    std::vector<std::string> lines;
+    for (const std::string& line : text.lines) {
+        bool unknown = false;
+        auto expanded = expand_once(line, [&](std::string_view name) -> std::optional<std::string> {
+            if (auto time = time_in_unit(config, name))
+                return time;
+            unknown = unknown || !config.raw(name);
+            return config.get(name);
+        });
+        if (!expanded || unknown)
+            return Error{Fault::config, fmt::format("{}: {} in {} template: {}", file,
+                                                    unknown ? "undefined $name" : "bad $name syntax",
+                                                    text.name, printable(line, true))};
+        lines.push_back(*std::move(expanded));
+    }
+    return lines;
+}
+
 Result<std::string> expanded_templates(const BounceTemplates& templates, const Config& config,
                                        std::string_view file)
 {
     std::string out;
     for (const BounceTemplate& each : templates) {
         out += fmt::format("{}expanded_{}_text = <<EOF\n", out.empty() ? "" : "\n", each.name);
-        for (const std::string& line : each.lines) {
-            bool unknown = false;
-            const auto expanded = expand_once(line, [&](std::string_view name) -> std::optional<std::string> {
-                if (auto time = time_in_unit(config, name))
-                    return time;
-                unknown = unknown || !config.raw(name);
-                return config.get(name);
-            });
-            if (!expanded || unknown)
-                return Error{Fault::config, fmt::format("{}: {} in {} template: {}", file,
-                                                        unknown ? "undefined $name" : "bad $name syntax",
-                                                        each.name, printable(line, true))};
-            out += *expanded + "\n";
-        }
+        TRY(const auto lines, expanded_lines(each, config, file));
+        for (const std::string& line : lines)
+            out += line + "\n";
         out += "EOF\n";
     }
     return out;
 }
 
-} // namespace bulkhead::postconf
+} // namespace bulkhead

@@ -1,5 +1,5 @@
 // The texts of delivery notices in the form of a template file: our own, or those of
-// bounce_template_file in place of ours; as written (-t) or expanded (-b).
+// bounce_template_file in place of ours.  bounce sends them, postconf -t and -b shows them.
 #pragma once
 
 #include "base/result.h"
@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bulkhead::postconf
+namespace bulkhead
 {
 
 struct BounceTemplate {
@@ -20,6 +20,7 @@ struct BounceTemplate {
     std::string subject;
     std::string postmaster_subject; // empty: this notice has no copy for the postmaster
     std::vector<std::string> lines; // $name stands for a parameter
+    bool is_own = true;             // not from a file
 };
 using BounceTemplates = std::array<BounceTemplate, 4>; // failure, delay, success, verify
 
@@ -30,9 +31,13 @@ Result<BounceTemplates> read_templates(std::string_view text, std::string_view f
 
 // As a template file: "failure_template = <<EOF" and so on.
 std::string written_templates(const BounceTemplates& templates);
+// The lines of one template, $names replaced.
+Result<std::vector<std::string>> expanded_lines(const BounceTemplate& text, const Config& config,
+                                                std::string_view file);
+
 // "expanded_failure_text = <<EOF": the text alone, $names replaced.  A name that nobody
 // knows is an error.
 Result<std::string> expanded_templates(const BounceTemplates& templates, const Config& config,
                                        std::string_view file);
 
-} // namespace bulkhead::postconf
+} // namespace bulkhead
