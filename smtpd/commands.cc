@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <utility>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 namespace bulkhead
@@ -77,17 +79,31 @@ std::string_view SmtpSession::protocol() const
 void SmtpSession::reset_transaction()
 {
     transaction_.reset();
+    instance_.clear();
 }
 
-AccessSubject SmtpSession::subject(std::string_view stage) const
+// The same for all questions about one message, and never used for another.
+std::string_view SmtpSession::instance()
+{
+    static std::uint64_t count = 0;
+    if (instance_.empty())
+        instance_ = fmt::format("{:x}.{:x}.{:x}.0", ::getpid(), WallTime::now().seconds, ++count);
+    return instance_;
+}
+
+AccessSubject SmtpSession::subject(std::string_view stage)
 {
     AccessSubject about(stage, peer_);
     about.helo = helo_;
     about.protocol = protocol();
     about.broke_pipelining = broke_pipelining_;
     about.tls = tls_.get();
+    about.instance = instance();
     if (!transaction_)
         return about;
+    about.recipients = transaction_->recipients;
+    about.size = transaction_->size > 0 ? transaction_->size : transaction_->mail.size.value_or(0);
+    about.actions = &transaction_->actions;
     about.sender = transaction_->mail.sender.address;
     if (transaction_->recipients == 1)
         about.recipient = transaction_->recipient;
@@ -110,17 +126,7 @@ Reply SmtpSession::refuse(const AccessSubject& about, Reply reply)
         if (reply.dsn.starts_with('5'))
             reply.dsn[0] = '4';
     }
-    std::string text =
-        fmt::format("{}: reject: {} from {}: {};", about.queue_id.empty() ? "NOQUEUE" : about.queue_id,
-                    about.stage, label(), reply.summary());
-    if (about.sender)
-        text += fmt::format(" from=<{}>", external_form(*about.sender));
-    if (about.recipient)
-        text += fmt::format(" to=<{}>", external_form(*about.recipient));
-    text += fmt::format(" proto={}", about.protocol);
-    if (!about.helo.empty())
-        text += fmt::format(" helo=<{}>", about.helo);
-    log::info(text);
+    log::info(access_line("reject", about, label(), reply.summary()));
     return reply;
 }
 
@@ -206,6 +212,7 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
     const std::string sender = command->sender.address;
     about.sender = sender;
     const std::uint64_t size = command->size.value_or(0);
+    about.size = size;
     if (params.message_size() > 0 && size > static_cast<std::uint64_t>(params.message_size()))
         co_return refuse(about, Reply(552, "5.3.4", "Message size exceeds fixed limit"));
     if (!service_.disk.has_room(size))

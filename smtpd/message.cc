@@ -30,6 +30,8 @@ void SmtpSession::begin_content()
 {
     MessageSink& sink = *transaction_->sink;
     append_record(sink.records(), RecordType::message_start, {});
+    for (const std::string& line : transaction_->actions.prepend)
+        append_text(sink.records(), line);
     if (!sink.wants_client_attributes())
         return;
     // RFC 3848: what a header tells of the transmission.
@@ -104,6 +106,7 @@ Task<Reply> SmtpSession::finish_message(const DataReader& reader)
 {
     const SmtpdParams& params = service_.params;
     Transaction& transaction = *transaction_;
+    transaction.size = reader.size();
     const AccessSubject about = subject("END-OF-MESSAGE");
     if (params.message_size() > 0 && reader.size() > static_cast<std::uint64_t>(params.message_size()))
         co_return refuse(about, Reply(552, "5.3.4", "Error: message file too big"));
@@ -123,8 +126,12 @@ Task<Reply> SmtpSession::finish_message(const DataReader& reader)
         co_return Reply(451, "4.3.0", "Error: queue file write error");
 
     append_record(transaction.sink->records(), RecordType::extracted_start, {});
+    append_actions(transaction.sink->records(), transaction.actions);
     append_record(transaction.sink->records(), RecordType::end, {});
-    const auto result = co_await transaction.sink->finish();
+    unsigned flags = transaction.actions.hold ? ipc::cleanup_flag::hold : 0;
+    if (transaction.actions.discard)
+        flags |= ipc::cleanup_flag::discard;
+    const auto result = co_await transaction.sink->finish(flags);
     if (!result) {
         log::warn(fmt::format("{}: {}", transaction.queue_id, result.error().context));
         co_return Reply(451, "4.3.0", "Error: queue file write error");

@@ -22,8 +22,8 @@ public:
     virtual bool wants_sending() const = 0;
     virtual Task<Result<>> send_some() = 0;
 
-    // Waits until the message is on disk or refused.
-    virtual Task<Result<ipc::CleanupResult>> finish() = 0;
+    // Waits until the message is on disk or refused.  flags: of ipc::cleanup_flag, hold or discard.
+    virtual Task<Result<ipc::CleanupResult>> finish(unsigned flags) = 0;
 
     // What the receiving side may be told beyond sender, recipients and DSN: a
     // submission by postdrop says nothing of a client, and gets its Received: later.
@@ -40,7 +40,7 @@ public:
     std::string& records() override { return stream_.records(); }
     bool wants_sending() const override { return stream_.wants_sending(); }
     Task<Result<>> send_some() override;
-    Task<Result<ipc::CleanupResult>> finish() override;
+    Task<Result<ipc::CleanupResult>> finish(unsigned flags) override;
 
 private:
     ipc::CleanupStream stream_;

@@ -89,6 +89,9 @@ struct SmtpdParams : ParamSet {
     Param<std::string> data_restrictions{this, "smtpd_data_restrictions", "", "rules for DATA"};
     Param<std::string> end_of_data_restrictions{this, "smtpd_end_of_data_restrictions", "",
                                                 "rules for the end of the message"};
+    Param<std::string> etrn_restrictions{this, "smtpd_etrn_restrictions", "", "rules for ETRN"};
+    Param<std::vector<std::string>> restriction_classes{
+        this, "smtpd_restriction_classes", "", "names of lists of restrictions that other lists may use"};
     Param<bool> relay_before_recipient{this, "smtpd_relay_before_recipient_restrictions",
                                        "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
                                        "the order of the two lists at RCPT"};
@@ -110,6 +113,81 @@ struct SmtpdParams : ParamSet {
     Param<bool> bang_path{this, "swap_bangpath", "yes", "site!user means user@site"};
     Param<bool> untrusted_routing{this, "allow_untrusted_routing", "no",
                                   "accept user@domain@relay for relay domains"};
+
+    Param<std::vector<std::string>> proxy_interfaces{this, "proxy_interfaces", "",
+                                                     "addresses of proxies or NAT in front of us"};
+    Param<std::string> mx_backup_networks{this, "permit_mx_backup_networks", "",
+                                          "networks of the primary mail exchangers for permit_mx_backup"};
+    Param<std::string> tempfail_action{this, "reject_tempfail_action", "defer_if_permit",
+                                       "what a restriction does when its lookup fails for the moment"};
+    Param<std::string> unknown_address_tempfail{
+        this, "unknown_address_tempfail_action", "$reject_tempfail_action",
+        "the same for reject_unknown_sender_domain and reject_unknown_recipient_domain"};
+    Param<std::string> unknown_helo_tempfail{this, "unknown_helo_hostname_tempfail_action",
+                                             "$reject_tempfail_action",
+                                             "the same for reject_unknown_helo_hostname"};
+
+    // Address probes.
+    Param<std::string> verify_service{this, "address_verify_service_name", "verify",
+                                      "the service that probes addresses"};
+    Param<int> probe_polls{this, "address_verify_poll_count", "${stress?{1}:{3}}", at_least(1),
+                           "how often a probe's result is asked for before \"try later\""};
+    Param<Seconds> probe_poll_delay{this, "address_verify_poll_delay", "3s", at_least(1),
+                                    "time between two such questions"};
+    Param<std::string> unverified_sender_reason{this, "unverified_sender_reject_reason", "",
+                                                "the text of reject_unverified_sender; empty: the probe's"};
+    Param<std::string> unverified_recipient_reason{
+        this, "unverified_recipient_reject_reason", "",
+        "the text of reject_unverified_recipient; empty: the probe's"};
+    Param<std::string> unverified_sender_tempfail{this, "unverified_sender_tempfail_action",
+                                                  "$reject_tempfail_action",
+                                                  "what reject_unverified_sender does without a result"};
+    Param<std::string> unverified_recipient_tempfail{
+        this, "unverified_recipient_tempfail_action", "$reject_tempfail_action",
+        "what reject_unverified_recipient does without a result"};
+    Param<int> unverified_sender_code{this, "unverified_sender_reject_code", "450", between(200, 599),
+                                      "the code of reject_unverified_sender"};
+    Param<int> unverified_recipient_code{this, "unverified_recipient_reject_code", "450", between(200, 599),
+                                         "the code of reject_unverified_recipient"};
+    Param<int> unverified_sender_defer_code{this, "unverified_sender_defer_code", "450", between(200, 499),
+                                            "the code of reject_unverified_sender without a result"};
+    Param<int> unverified_recipient_defer_code{this, "unverified_recipient_defer_code", "450",
+                                               between(200, 499),
+                                               "the code of reject_unverified_recipient without a result"};
+
+    // Lists in the DNS.
+    Param<RawText> dns_list_reply{this, "default_rbl_reply",
+                                  "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using "
+                                  "$rbl_domain${rbl_reason?; $rbl_reason}",
+                                  "what is told a client that a DNS list names"};
+    Param<std::string> dns_list_reply_maps{this, "rbl_reply_maps", "", "the same, for each list"};
+    Param<RawText> expansion_filter{this, "smtpd_expansion_filter",
+                                    "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]"
+                                    "^_`abcdefghijklmnopqrstuvwxyz{|}~",
+                                    "characters that $names may bring into such replies"};
+    Param<std::vector<std::string>> old_dns_lists{this, "maps_rbl_domains", "", "lists of reject_maps_rbl"};
+    Param<int> dns_list_code{this, "maps_rbl_reject_code", "554", at_least(0),
+                             "the code for clients that a DNS list names"};
+
+    // Policy servers.
+    Param<Seconds> policy_timeout{this, "smtpd_policy_service_timeout", "100s", at_least(1),
+                                  "time limit of a question to a policy server"};
+    Param<Seconds> policy_max_idle{this, "smtpd_policy_service_max_idle", "300s", at_least(1),
+                                   "a connection without questions is closed after this time"};
+    Param<Seconds> policy_max_ttl{this, "smtpd_policy_service_max_ttl", "1000s", at_least(1),
+                                  "a connection is used for this time"};
+    Param<int> policy_request_limit{this, "smtpd_policy_service_request_limit", "0", at_least(0),
+                                    "questions over one connection; 0: no limit"};
+    Param<int> policy_try_limit{this, "smtpd_policy_service_try_limit", "2", at_least(1),
+                                "attempts to get an answer"};
+    Param<Seconds> policy_retry_delay{this, "smtpd_policy_service_retry_delay", "1s", at_least(1),
+                                      "time between two attempts"};
+    Param<std::string> policy_default_action{this, "smtpd_policy_service_default_action",
+                                             "451 4.3.5 Server configuration problem",
+                                             "the action when there is no answer"};
+    Param<std::string> policy_context{this, "smtpd_policy_service_policy_context", "",
+                                      "the attribute policy_context of each question"};
+    Param<std::string> stress{this, "stress", "", "set by the master when a service is overloaded"};
 
     // Which recipients exist.
     Param<std::string> local_recipients{this, "local_recipient_maps", "proxy:unix:passwd.byname $alias_maps",
@@ -139,6 +217,16 @@ struct SmtpdParams : ParamSet {
                              "the code of reject_non_fqdn_*"};
     Param<int> invalid_name_code{this, "invalid_hostname_reject_code", "501", at_least(0),
                                  "the code of reject_invalid_helo_hostname"};
+    Param<int> plaintext_code{this, "plaintext_reject_code", "450", at_least(0),
+                              "the code of reject_plaintext_session"};
+    Param<int> unknown_client_code{this, "unknown_client_reject_code", "450", at_least(0),
+                                   "the code of reject_unknown_client_hostname"};
+    Param<int> unknown_hostname_code{this, "unknown_hostname_reject_code", "450", at_least(0),
+                                     "the code of reject_unknown_helo_hostname"};
+    Param<int> unknown_address_code{this, "unknown_address_reject_code", "450", at_least(0),
+                                    "the code of reject_unknown_sender_domain and its like"};
+    Param<int> multi_bounce_code{this, "multi_recipient_bounce_reject_code", "550", at_least(0),
+                                 "the code of reject_multi_recipient_bounce"};
     Param<int> unknown_local_code{this, "unknown_local_recipient_reject_code", "550", at_least(0),
                                   "the code for recipients not in local_recipient_maps"};
     Param<int> unknown_alias_code{this, "unknown_virtual_alias_reject_code", "550", at_least(0),

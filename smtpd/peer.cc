@@ -46,7 +46,7 @@ Endpoint endpoint_of(const sockaddr_storage& storage)
 
 } // namespace
 
-Peer peer_of(int fd, bool names)
+Peer peer_of(int fd)
 {
     Peer peer;
     sockaddr_storage storage{};
@@ -55,7 +55,8 @@ Peer peer_of(int fd, bool names)
         storage.ss_family = AF_UNSPEC;
     const Endpoint client = endpoint_of(storage);
     if (!client.network) {
-        peer.name = "localhost";
+        peer.name = peer.reverse_name = "localhost";
+        peer.name_status = peer.reverse_status = peer.forward_status = PeerName::known;
         peer.address = "127.0.0.1";
         return peer;
     }
@@ -63,8 +64,6 @@ Peer peer_of(int fd, bool names)
     peer.v6 = client.v6;
     peer.address = client.address;
     peer.port = client.port;
-    if (names && (peer.address == "127.0.0.1" || peer.address == "::1"))
-        peer.name = "localhost";
 
     storage = {};
     size = sizeof storage;

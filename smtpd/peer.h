@@ -8,9 +8,16 @@
 namespace bulkhead
 {
 
+// What became of looking up a name.
+enum class PeerName { known, temporary, unknown };
+
 struct Peer {
-    std::string name = "unknown";
-    std::string address; // printable, without brackets; IPv4-mapped IPv6 as IPv4
+    std::string name = "unknown";         // found for the address, and leading back to it
+    std::string reverse_name = "unknown"; // found for the address
+    PeerName name_status = PeerName::unknown;
+    PeerName reverse_status = PeerName::unknown;
+    PeerName forward_status = PeerName::unknown; // reverse_name has an address, whichever
+    std::string address;                         // printable, without brackets; IPv4-mapped IPv6 as IPv4
     std::string server_address;
     std::uint16_t port = 0;
     std::uint16_t server_port = 0;
@@ -25,8 +32,8 @@ struct Peer {
     std::string literal() const { return v6 ? "IPv6:" + address : address; }
 };
 
-// Whoever is at the other end of the socket.  names: the loopback addresses are
-// called localhost; other names are not looked up.
-Peer peer_of(int fd, bool names);
+// Whoever is at the other end of the socket; a client of the network has no name yet
+// (peer_name.h).
+Peer peer_of(int fd);
 
 } // namespace bulkhead

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "config/values.h"
+#include "dns/resolver.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "table/ask.h"
@@ -23,6 +24,31 @@ Error at_parameter(const Config& config, std::string_view name, const Error& err
     return Error{Fault::config, fmt::format("{}: {}: {}", config.place(name), name, error.context)};
 }
 
+// "\\t\\40abc" as in C: the characters of smtpd_expansion_filter.
+std::string unescaped(std::string_view text)
+{
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '\\' || i + 1 == text.size()) {
+            plain += text[i];
+            continue;
+        }
+        const char c = text[++i];
+        if (c < '0' || c > '7') {
+            plain += c == 't' ? '\t' : c == 'n' ? '\n' : c == 'r' ? '\r' : c;
+            continue;
+        }
+        unsigned code = 0;
+        std::size_t digits = 0;
+        for (; digits < 3 && i + digits < text.size() && text[i + digits] >= '0' && text[i + digits] <= '7';
+             ++digits)
+            code = code * 8 + static_cast<unsigned>(text[i + digits] - '0');
+        i += digits - 1;
+        plain += static_cast<char>(code);
+    }
+    return plain;
+}
+
 bool contains(const std::vector<std::string>& list, std::string_view word)
 {
     return std::ranges::find(list, word) != list.end();
@@ -31,43 +57,62 @@ bool contains(const std::vector<std::string>& list, std::string_view word)
 } // namespace
 
 Result<std::unique_ptr<Policy>> Policy::open(const Config& config, const SmtpdParams& params,
-                                             ipc::RewriteClient& rewriter)
+                                             ipc::RewriteClient& rewriter, dns::Resolver* resolver)
 {
-    std::unique_ptr<Policy> policy(new Policy(params, rewriter));
+    std::unique_ptr<Policy> policy(new Policy(params, rewriter, resolver));
+    policy->open_classes(config);
+    policy->open_restrictions(config);
     TRY_VOID(policy->open_lists(config));
     policy->open_tables();
     return policy;
 }
 
-Result<> Policy::open_lists(const Config& config)
+// Classes may name each other: all names are known before the first list is read.
+void Policy::open_classes(const Config& config)
+{
+    for (const std::string& name : params_.restriction_classes())
+        classes_.try_emplace(lower(name));
+    for (const std::string& name : params_.restriction_classes()) {
+        RestrictionList& list = classes_[lower(name)];
+        list = RestrictionList::parse(config.get(name), this);
+        for (const std::string& problem : list.problems())
+            log::warn(fmt::format("{}: {}: {}", config.place(name), name, problem));
+    }
+}
+
+void Policy::open_restrictions(const Config& config)
 {
     struct Row {
         const Param<std::string>& param;
-        ListUse use;
         RestrictionList& list;
     };
-    const std::array<Row, 7> rows = {{
-        {params_.client_restrictions, ListUse::client, client_},
-        {params_.helo_restrictions, ListUse::helo, helo_},
-        {params_.sender_restrictions, ListUse::sender, sender_},
-        {params_.relay_restrictions, ListUse::recipient, relay_},
-        {params_.recipient_restrictions, ListUse::recipient, recipient_},
-        {params_.data_restrictions, ListUse::data, data_},
-        {params_.end_of_data_restrictions, ListUse::end_of_data, end_of_data_},
+    const std::array<Row, 8> rows = {{
+        {params_.client_restrictions, client_},
+        {params_.helo_restrictions, helo_},
+        {params_.sender_restrictions, sender_},
+        {params_.relay_restrictions, relay_},
+        {params_.recipient_restrictions, recipient_},
+        {params_.data_restrictions, data_},
+        {params_.end_of_data_restrictions, end_of_data_},
+        {params_.etrn_restrictions, etrn_},
     }};
     for (const Row& row : rows) {
-        row.list = RestrictionList::parse(row.param(), row.use);
+        row.list = RestrictionList::parse(row.param(), this);
         for (const std::string& problem : row.list.problems())
             log::warn(fmt::format("{}: {}: {}", config.place(row.param.name()), row.param.name(), problem));
     }
-    if (!relay_.can_stop_relaying() && !recipient_.can_stop_relaying()) {
+    if (!relay_.can_stop_relaying(this) && !recipient_.can_stop_relaying(this)) {
         open_relay_ = fmt::format(
             "{}: in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least "
-            "one working instance of: reject_unauth_destination, defer_unauth_destination, reject, defer",
+            "one working instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, "
+            "defer_if_permit, check_relay_domains",
             config.place("smtpd_relay_restrictions"));
         log::error(open_relay_);
     }
+}
 
+Result<> Policy::open_lists(const Config& config)
+{
     ListOptions options;
     options.kind = ListKind::addresses;
     auto networks = MatchList::open(params_.mynetworks(), options);
@@ -84,6 +129,17 @@ Result<> Policy::open_lists(const Config& config)
     if (!own)
         return at_parameter(config, "inet_interfaces", own.error());
     own_addresses_ = *std::move(own);
+    interfaces.proxy_interfaces = params_.proxy_interfaces();
+    auto reached = LocalDomains::open(interfaces);
+    if (!reached)
+        return at_parameter(config, "proxy_interfaces", reached.error());
+    reached_addresses_ = *std::move(reached);
+    options.parent_matches_subdomains = contains(params_.parent_domains(), "permit_mx_backup_networks");
+    auto backups = MatchList::open(params_.mx_backup_networks(), options);
+    if (!backups)
+        return at_parameter(config, "permit_mx_backup_networks", backups.error());
+    backup_networks_ = *std::move(backups);
+    expansion_characters_ = unescaped(params_.expansion_filter().text);
 
     for (const std::string& word : parse_list(params_.header_rewrite_clients())) {
         local_by_interface_ |= word == "permit_inet_interfaces";
@@ -102,6 +158,7 @@ void Policy::open_tables()
         const Param<std::string>& param;
         TableList& tables;
     };
+    dns_list_replies_ = TableList::open(params_.dns_list_reply_maps());
     const std::array<Row, 6> rows = {{
         {params_.canonical_maps, canonical_},
         {params_.recipient_canonical_maps, recipient_canonical_},
@@ -119,12 +176,13 @@ void Policy::open_tables()
 
 bool Policy::is_stale() const
 {
-    const auto lists = {&client_, &helo_, &sender_, &relay_, &recipient_, &data_, &end_of_data_};
-    const auto tables = {&canonical_, &recipient_canonical_, &aliases_,
-                         &local_,     &mailboxes_,           &relays_,
-                         &client_certificates_};
+    const auto lists = {&client_, &helo_, &sender_, &relay_, &recipient_, &data_, &end_of_data_, &etrn_};
+    const auto tables = {&canonical_, &recipient_canonical_, &aliases_,         &local_, &mailboxes_,
+                         &relays_,    &client_certificates_, &dns_list_replies_};
     const auto stale = [](const auto* part) { return part->is_stale(); };
-    return std::ranges::any_of(lists, stale) || std::ranges::any_of(tables, stale) || mynetworks_.is_stale();
+    const auto class_stale = [](const auto& row) { return row.second.is_stale(); };
+    return std::ranges::any_of(lists, stale) || std::ranges::any_of(classes_, class_stale) ||
+           std::ranges::any_of(tables, stale) || mynetworks_.is_stale();
 }
 
 Task<Verdict> Policy::check(Step step, const AccessSubject& subject) const
@@ -135,11 +193,11 @@ Task<Verdict> Policy::check(Step step, const AccessSubject& subject) const
     switch (step) {
     case Step::connect:
         if (!delayed)
-            verdict = co_await check.run(client_);
+            verdict = co_await check.run(client_, ListUse::client);
         break;
     case Step::helo:
         if (!delayed)
-            verdict = co_await check.run(helo_);
+            verdict = co_await check.run(helo_, ListUse::helo);
         break;
     case Step::mail:
         if (!delayed)
@@ -149,18 +207,32 @@ Task<Verdict> Policy::check(Step step, const AccessSubject& subject) const
         verdict = co_await check_recipient(check, subject);
         break;
     case Step::data:
-        verdict = co_await check.run(data_);
+        verdict = co_await check.run(data_, ListUse::data);
         break;
     case Step::end_of_data:
-        verdict = co_await check.run(end_of_data_);
+        verdict = co_await check.run(end_of_data_, ListUse::end_of_data);
+        break;
+    case Step::etrn:
+        if (delayed)
+            verdict = co_await check_client_and_helo(check);
+        if (!verdict.refused())
+            verdict = co_await check.run(etrn_, ListUse::etrn);
         break;
     }
+    co_return check.conclude(std::move(verdict));
+}
+
+Task<Verdict> Policy::check_client_and_helo(AccessCheck& check) const
+{
+    Verdict verdict = co_await check.run(client_, ListUse::client);
+    if (!verdict.refused())
+        verdict = co_await check.run(helo_, ListUse::helo);
     co_return verdict;
 }
 
 Task<Verdict> Policy::check_sender(AccessCheck& check) const
 {
-    Verdict verdict = co_await check.run(sender_);
+    Verdict verdict = co_await check.run(sender_, ListUse::sender);
     if (!verdict.refused() && params_.reject_unlisted_sender())
         verdict = co_await check.sender_is_listed();
     co_return verdict;
@@ -171,9 +243,7 @@ Task<Verdict> Policy::check_recipient(AccessCheck& check, const AccessSubject& s
     if (!open_relay_.empty())
         co_return check.server_error(open_relay_);
     if (params_.delay_reject()) {
-        Verdict verdict = co_await check.run(client_);
-        if (!verdict.refused())
-            verdict = co_await check.run(helo_);
+        Verdict verdict = co_await check_client_and_helo(check);
         if (!verdict.refused())
             verdict = co_await check_sender(check);
         if (verdict.refused())
@@ -187,9 +257,9 @@ Task<Verdict> Policy::check_recipient(AccessCheck& check, const AccessSubject& s
     const bool relay_first = params_.relay_before_recipient();
     const RestrictionList& first = relay_first ? relay_ : recipient_;
     const RestrictionList& second = relay_first ? recipient_ : relay_;
-    Verdict verdict = co_await check.run(first);
+    Verdict verdict = co_await check.run(first, ListUse::recipient);
     if (!verdict.refused())
-        verdict = co_await check.run(second);
+        verdict = co_await check.run(second, ListUse::recipient);
     if (!verdict.refused() && checks_unlisted_)
         verdict = co_await check.recipient_is_listed();
     co_return verdict;

@@ -3,14 +3,18 @@
 #pragma once
 
 #include "params.h"
+#include "policy_service.h"
 #include "restrictions.h"
 
+#include "ipc/channel.h"
 #include "table/address_lookup.h"
 #include "table/domain_list.h"
 #include "table/local_domains.h"
 #include "table/table.h"
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +22,14 @@ namespace bulkhead
 {
 
 // The step of a dialogue at which lists are evaluated.
-enum class Step { connect, helo, mail, recipient, data, end_of_data };
+enum class Step { connect, helo, mail, recipient, data, end_of_data, etrn };
+
+// Whether mail can be sent to a domain, as its records in the DNS say; no_mail: it says itself
+// that it takes none (RFC 7505).
+enum class DomainFound { yes, no, no_mail, unknown };
+
+// Whether we are among a domain's mail exchangers, and not the first.
+enum class MxBackup { yes, no, unknown };
 
 // Whether a recipient exists, as far as the tables of its domain's class say.
 struct Listing {
@@ -33,12 +44,14 @@ class Policy
 public:
     // Reads the lists and opens the tables.  The error names place, parameter and
     // reason; restrictions that cannot be followed and tables that cannot be opened are no
-    // error: they are logged, and mail that needs them waits.  params and rewriter must outlive the policy.
+    // error: they are logged, and mail that needs them waits.  params, rewriter and resolver (null:
+    // nothing is asked of the DNS) must outlive the policy.
     static Result<std::unique_ptr<Policy>> open(const Config& config, const SmtpdParams& params,
-                                                ipc::RewriteClient& rewriter);
+                                                ipc::RewriteClient& rewriter,
+                                                dns::Resolver* resolver = nullptr);
 
     // The verdict of all lists that belong to this step (smtpd_delay_reject moves
-    // client, helo and sender restrictions to the recipient).
+    // client, helo and sender restrictions to the recipient).  A verdict that does not refuse lets pass.
     Task<Verdict> check(Step step, const AccessSubject& subject) const;
 
     // Headers of this client's mail are ours to complete.
@@ -51,6 +64,27 @@ public:
     // ---- what rules ask ----
     const SmtpdParams& params() const { return params_; }
     ipc::RewriteClient& rewriter() const { return rewriter_; }
+    dns::Resolver* resolver() const { return resolver_; }
+
+    // A class of smtpd_restriction_classes; null: none of this name, any case.
+    const RestrictionList* find_class(std::string_view name) const;
+
+    // The server that a list names, one for all lists; Fault::config.
+    Result<PolicyServer*> policy_server(std::string_view text) const;
+
+    // Never with a resolver that is null.
+    Task<DomainFound> find_domain(std::string domain) const;
+    Task<MxBackup> find_mx_backup(std::string domain) const;
+
+    // Where address probes are asked for.
+    ipc::Service& verify() const { return verify_; }
+
+    // Replies for DNS lists: their table, what a $name in them stands for, and bytes that may not be
+    // in a reply replaced (smtpd_expansion_filter).
+    TableList& dns_list_replies() const { return dns_list_replies_; }
+    std::optional<std::string> reply_macro(std::string_view name, const AccessSubject& subject) const;
+    std::string expansion_filtered(std::string text) const;
+
     const MatchList& mynetworks() const { return mynetworks_; }
     TableList& client_certificates() const { return client_certificates_; }
     const AddressKeyOptions& key_options() const { return key_options_; }
@@ -60,19 +94,35 @@ public:
     Task<Listing> listing_of(const ipc::Resolved& resolved) const;
 
 private:
-    Policy(const SmtpdParams& params, ipc::RewriteClient& rewriter) : params_(params), rewriter_(rewriter) {}
+    Policy(const SmtpdParams& params, ipc::RewriteClient& rewriter, dns::Resolver* resolver)
+        : params_(params), rewriter_(rewriter), resolver_(resolver),
+          verify_("private/" + params.verify_service())
+    {
+    }
 
+    void open_classes(const Config& config);
+    void open_restrictions(const Config& config);
     Result<> open_lists(const Config& config);
+    Task<bool> leads_to_us(std::string host) const;
+    Task<bool> is_in_backup_networks(std::string host) const;
     Listing find_listing(const ipc::Resolved& resolved) const;
     void open_tables();
+    Task<Verdict> check_client_and_helo(AccessCheck& check) const;
     Task<Verdict> check_sender(AccessCheck& check) const;
     Task<Verdict> check_recipient(AccessCheck& check, const AccessSubject& subject) const;
 
     const SmtpdParams& params_;
     ipc::RewriteClient& rewriter_;
+    dns::Resolver* resolver_;
+    mutable ipc::Service verify_;
     MatchList mynetworks_;
     MatchList bare_newline_exclusions_;
-    LocalDomains own_addresses_; // of inet_interfaces
+    MatchList backup_networks_;
+    LocalDomains own_addresses_;     // of inet_interfaces
+    LocalDomains reached_addresses_; // those, and proxy_interfaces
+    std::string expansion_characters_;
+    std::map<std::string, RestrictionList, std::less<>> classes_; // by name in lower case
+    mutable std::map<std::string, std::unique_ptr<PolicyServer>, std::less<>> policy_servers_;
     AddressKeyOptions key_options_;
     bool local_by_interface_ = false; // local_header_rewrite_clients
     bool local_by_network_ = false;
@@ -86,6 +136,7 @@ private:
     RestrictionList recipient_;
     RestrictionList data_;
     RestrictionList end_of_data_;
+    RestrictionList etrn_;
 
     // Looking up does not change what a table says, though it may move inside a file.
     mutable TableList canonical_;
@@ -95,6 +146,7 @@ private:
     mutable TableList mailboxes_;
     mutable TableList relays_;
     mutable TableList client_certificates_;
+    mutable TableList dns_list_replies_;
     bool listings_may_block_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "peer_name.h"
 #include "server_tls.h"
 
 #include "async/wait.h"
@@ -71,8 +72,7 @@ const SmtpSession::Command& SmtpSession::find_command(std::string_view verb)
 }
 
 SmtpSession::SmtpSession(Stream& client, SmtpdService& service)
-    : stream_(client), service_(service), peer_(peer_of(client.fd(), service.params.peer_names())),
-      discarded_(service.discarded_keywords)
+    : stream_(client), service_(service), peer_(peer_of(client.fd())), discarded_(service.discarded_keywords)
 {
     stream_.set_timeout(service_.params.timeout());
 }
@@ -91,6 +91,7 @@ void SmtpSession::log_event(std::string_view what, std::string_view where) const
 
 Task<> SmtpSession::run()
 {
+    co_await find_client_name();
     if (!service_.standalone)
         log::info("connect from " + label());
     co_await begin_encrypted();
@@ -120,6 +121,14 @@ Task<> SmtpSession::run()
         (void)co_await stream_.flush();
     }
     log_end();
+}
+
+// smtpd_peername_lookup.
+Task<> SmtpSession::find_client_name()
+{
+    dns::Resolver* resolver = service_.policy.resolver();
+    if (!service_.standalone && resolver != nullptr && service_.params.peer_names())
+        co_await look_up_name(peer_, *resolver);
 }
 
 void SmtpSession::begin_wait()

@@ -95,6 +95,7 @@ private:
     };
 
     // ---- the dialogue: session.cc ----
+    Task<> find_client_name();
     Task<> greet();
     Task<> obey(std::string line, bool complete, bool bare_newline);
     Task<Reply> answer(const Command& command, const CommandLine& line);
@@ -127,7 +128,8 @@ private:
     CommandOptions command_options() const;
     Task<Result<>> open_message();
     Task<Verdict> check(Step step, const AccessSubject& subject);
-    AccessSubject subject(std::string_view stage) const;
+    AccessSubject subject(std::string_view stage);
+    std::string_view instance();
     Reply refuse(const AccessSubject& subject, Reply reply);
     void reset_transaction();
 
@@ -151,6 +153,7 @@ private:
     std::unique_ptr<tls::Facts> tls_; // of an encrypted session
     std::string helo_;
     std::unique_ptr<Transaction> transaction_;
+    std::string instance_; // names this message, or the one to come, to policy servers
     std::array<Tally, verbs> tallies_{};
     std::string_view where_ = "CONNECT"; // the last command, for log lines
     std::string_view verb_;              // the command being answered, as written

@@ -1,5 +1,6 @@
 #include "smtpd.h"
 
+#include "dns/resolver.h"
 #include "log/log.h"
 
 #include <algorithm>
@@ -45,6 +46,16 @@ Result<MatchList> open_word_list(const Config& config, const Param<std::string>&
 
 } // namespace
 
+Smtpd::Smtpd() = default;
+Smtpd::~Smtpd() = default;
+
+JailPolicy Smtpd::jail_policy() const
+{
+    JailPolicy policy;
+    policy.network = true; // name servers and policy servers
+    return policy;
+}
+
 Result<> Smtpd::before_jail()
 {
     constexpr std::array<std::string_view, 4> newline_words = {"no", "yes", "normalize", "reject"};
@@ -54,7 +65,8 @@ Result<> Smtpd::before_jail()
                                  config().place("smtpd_forbid_bare_newline"), params_.bare_newline())};
     rewriter_.emplace("private/" + params_.rewrite_service());
     cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());
-    TRY(policy_, Policy::open(config(), params_, *rewriter_));
+    TRY(resolver_, dns::Resolver::open());
+    TRY(policy_, Policy::open(config(), params_, *rewriter_, resolver_.get()));
     TRY(forbidden_commands_, open_word_list(config(), params_.forbidden_commands));
     TRY(noop_commands_, open_word_list(config(), params_.noop_commands));
     if (!is_standalone())

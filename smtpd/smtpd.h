@@ -15,6 +15,10 @@ namespace bulkhead
 class Smtpd final : public Worker
 {
 public:
+    Smtpd();
+    ~Smtpd() override;
+
+    JailPolicy jail_policy() const override;
     ParamSet& params() override { return params_; }
 
     // Tables and lists outside the jail are opened while we can still see them.
@@ -27,6 +31,7 @@ private:
     SmtpdParams params_;
     std::optional<ipc::RewriteClient> rewriter_;
     std::optional<ipc::Service> cleanup_;
+    std::unique_ptr<dns::Resolver> resolver_; // used by policy_
     std::unique_ptr<Policy> policy_;
     std::unique_ptr<ServerTls> tls_;
     std::optional<DiskSpace> disk_;

@@ -103,7 +103,7 @@ Task<Result<>> PostdropSink::send_some()
     co_return co_await stream_.flush();
 }
 
-Task<Result<ipc::CleanupResult>> PostdropSink::finish()
+Task<Result<ipc::CleanupResult>> PostdropSink::finish(unsigned)
 {
     stream_.write(records_);
     records_.clear();

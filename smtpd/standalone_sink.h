@@ -25,7 +25,7 @@ public:
     std::string& records() override { return records_; }
     bool wants_sending() const override { return records_.size() >= block_size; }
     Task<Result<>> send_some() override;
-    Task<Result<ipc::CleanupResult>> finish() override;
+    Task<Result<ipc::CleanupResult>> finish(unsigned flags) override;
     bool wants_client_attributes() const override { return false; }
 
 private:

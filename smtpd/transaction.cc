@@ -1,5 +1,6 @@
 #include "transaction.h"
 
+#include "base/dsn_flags.h"
 #include "mail/date.h"
 #include "spool/record.h"
 
@@ -82,6 +83,18 @@ void append_recipient(std::string& records, const RcptCommand& command, bool wit
     if (with_original)
         append_record(records, RecordType::original_recipient, command.recipient.address);
     append_record(records, RecordType::recipient, command.recipient.address);
+}
+
+void append_actions(std::string& records, const MessageActions& actions)
+{
+    if (!actions.filter.empty())
+        append_record(records, RecordType::filter, actions.filter);
+    if (!actions.redirect.empty())
+        append_record(records, RecordType::redirect, actions.redirect);
+    for (const std::string& address : actions.bcc) {
+        append_attribute(records, "notify_flags", std::to_string(notify::never));
+        append_record(records, RecordType::recipient, address);
+    }
 }
 
 void append_received(std::string& records, const ClientFacts& client, const ReceivedFacts& facts)

@@ -2,6 +2,7 @@
 // way.  Its end, whatever it was, is the end of this object.
 #pragma once
 
+#include "access_subject.h"
 #include "message_sink.h"
 #include "peer.h"
 
@@ -27,6 +28,8 @@ struct Transaction {
     std::unique_ptr<MessageSink> sink; // from the first good recipient on
     std::string queue_id;              // the sink's, also when that is gone
     bool broken = false;               // the sink failed: refuse at the end
+    std::uint64_t size = 0;            // bytes of the text, once it has arrived
+    MessageActions actions;            // of access tables and policy servers
 };
 
 // The client of a message, as the records tell it.
@@ -44,10 +47,13 @@ void append_envelope(std::string& records, const Transaction& transaction, const
 // One recipient: A, O, R.
 void append_recipient(std::string& records, const RcptCommand& command, bool with_original);
 
+// What access actions want of the queue manager: L, >, and for each BCC A, R.
+void append_actions(std::string& records, const MessageActions& actions);
+
 // The Received: header.
 struct ReceivedFacts {
     std::vector<std::string> tls; // lines of smtpd_tls_received_header
-    std::string_view host; // myhostname
+    std::string_view host;        // myhostname
     std::string_view mail_name;
     std::string_view queue_id;
     std::string_view recipient; // internal form; empty: more than one

@@ -135,8 +135,14 @@ std::string_view type_name(Type type)
     switch (type) {
     case Type::a:
         return "A";
+    case Type::ns:
+        return "NS";
+    case Type::ptr:
+        return "PTR";
     case Type::mx:
         return "MX";
+    case Type::txt:
+        return "TXT";
     case Type::aaaa:
         return "AAAA";
     case Type::tlsa:
@@ -177,6 +183,39 @@ Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type
         return {};
     };
     TRY_VOID(each_record(packet, type, add));
+    return records;
+}
+
+Result<std::vector<HostRecord>> parse_hosts(std::string_view packet, Type type)
+{
+    std::vector<HostRecord> records;
+    const auto add = [&](Reader& reader, std::string_view) -> Result<> {
+        TRY(std::string name, reader.name());
+        if (!name.empty() && is_host_name(name))
+            records.emplace_back(std::move(name));
+        return {};
+    };
+    TRY_VOID(each_record(packet, type, add));
+    return records;
+}
+
+Result<std::vector<TextRecord>> parse_txt(std::string_view packet)
+{
+    std::vector<TextRecord> records;
+    const auto add = [&](Reader&, std::string_view data) -> Result<> {
+        std::string text;
+        while (!data.empty()) {
+            const std::size_t size = static_cast<unsigned char>(data.front());
+            data.remove_prefix(1);
+            if (size > data.size())
+                return cut();
+            text += data.substr(0, size);
+            data.remove_prefix(size);
+        }
+        records.emplace_back(std::move(text));
+        return {};
+    };
+    TRY_VOID(each_record(packet, Type::txt, add));
     return records;
 }
 

@@ -14,9 +14,9 @@
 namespace bulkhead::dns
 {
 
-enum class Type : std::uint16_t { a = 1, mx = 15, aaaa = 28, tlsa = 52 };
+enum class Type : std::uint16_t { a = 1, ns = 2, ptr = 12, mx = 15, txt = 16, aaaa = 28, tlsa = 52 };
 
-std::string_view type_name(Type type); // "A", "MX", "AAAA", "TLSA"
+std::string_view type_name(Type type); // "A", "NS", "PTR", "MX", ...
 
 // Records kept of one answer: more than any honest domain has.
 constexpr std::size_t record_limit = 100;
@@ -43,6 +43,22 @@ struct TlsaRecord {
     bool operator==(const TlsaRecord&) const = default;
 };
 
+// A host that a record points to: of PTR and NS.
+struct HostRecord {
+    explicit HostRecord(std::string n) : name(std::move(n)) {}
+
+    std::string name; // no trailing dot; not empty
+    bool operator==(const HostRecord&) const = default;
+};
+
+// The strings of a TXT record, joined (RFC 1035, 3.3.14): any bytes.
+struct TextRecord {
+    explicit TextRecord(std::string t) : text(std::move(t)) {}
+
+    std::string text;
+    bool operator==(const TextRecord&) const = default;
+};
+
 // The code of the header (RFC 1035, 4.1.1): 0 no error, 3 no such name; 2, a server's
 // failure, for what is no packet.
 int response_code(std::string_view packet);
@@ -54,5 +70,7 @@ int response_code(std::string_view packet);
 Result<std::vector<MxRecord>> parse_mx(std::string_view packet);
 Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type type);
 Result<std::vector<TlsaRecord>> parse_tlsa(std::string_view packet);
+Result<std::vector<HostRecord>> parse_hosts(std::string_view packet, Type type); // PTR, NS
+Result<std::vector<TextRecord>> parse_txt(std::string_view packet);
 
 } // namespace bulkhead::dns

@@ -42,7 +42,8 @@ constexpr auto settings = std::to_array<std::pair<const char*, const char*>>({
 });
 
 // Zones that the library would answer itself; private networks do use them.
-constexpr std::array own_zones{"test.", "invalid.", "home.arpa."};
+// Names of the loopback networks are found in hosts(5), and else where the site says.
+constexpr std::array own_zones{"test.", "invalid.", "home.arpa.", "127.in-addr.arpa."};
 
 } // namespace
 
@@ -123,6 +124,22 @@ template <> bool RecordQuery<MxRecord>::parse(std::string_view packet)
 template <> bool RecordQuery<SocketAddress>::parse(std::string_view packet)
 {
     auto records = parse_addresses(packet, type());
+    if (records)
+        records_ = *std::move(records);
+    return static_cast<bool>(records);
+}
+
+template <> bool RecordQuery<HostRecord>::parse(std::string_view packet)
+{
+    auto records = parse_hosts(packet, type());
+    if (records)
+        records_ = *std::move(records);
+    return static_cast<bool>(records);
+}
+
+template <> bool RecordQuery<TextRecord>::parse(std::string_view packet)
+{
+    auto records = parse_txt(packet);
     if (records)
         records_ = *std::move(records);
     return static_cast<bool>(records);

@@ -111,6 +111,10 @@ public:
     RecordQuery<TlsaRecord> tlsa(std::string name) { return {*this, std::move(name), Type::tlsa}; }
     RecordQuery<SocketAddress> aaaa(std::string name) { return {*this, std::move(name), Type::aaaa}; }
 
+    RecordQuery<HostRecord> ptr(std::string name) { return {*this, std::move(name), Type::ptr}; }
+    RecordQuery<HostRecord> ns(std::string name) { return {*this, std::move(name), Type::ns}; }
+    RecordQuery<TextRecord> txt(std::string name) { return {*this, std::move(name), Type::txt}; }
+
     // There is a trust anchor: answers can be secure.
     bool validates() const { return validates_; }
 

@@ -65,6 +65,8 @@ HostsFile::HostsFile(std::string_view text)
             return;
         for (std::size_t i = 1; i < words.size() && addresses_.size() < name_limit; ++i)
             addresses_[lower(words[i])].push_back(*address);
+        if (words.size() > 1 && names_.size() < name_limit)
+            names_.try_emplace(address->text(), words[1]);
     });
 }
 
@@ -76,6 +78,15 @@ std::vector<SocketAddress> HostsFile::find(std::string_view name) const
     if (equals_ignoring_case(name, "localhost") || ends_with_ignoring_case(name, ".localhost"))
         return {*SocketAddress::parse("127.0.0.1"), *SocketAddress::parse("::1")};
     return {};
+}
+
+std::string HostsFile::name_of(const SocketAddress& address) const
+{
+    const std::string text = address.text();
+    const auto found = names_.find(text);
+    if (found != names_.end())
+        return found->second;
+    return text == "127.0.0.1" || text == "::1" ? "localhost" : "";
 }
 
 bool native_lookup_uses_dns(std::string_view nsswitch_conf)

@@ -36,8 +36,13 @@ public:
     // (RFC 6761, 6.3).
     std::vector<SocketAddress> find(std::string_view name) const;
 
+    // The first name of an address, in the file's letters; empty: not in it.  The two usual
+    // loopback addresses are always "localhost".
+    std::string name_of(const SocketAddress& address) const;
+
 private:
     std::map<std::string, std::vector<SocketAddress>, std::less<>> addresses_;
+    std::map<std::string, std::string, std::less<>> names_; // by printed address
 };
 
 // Whether the system's own lookup asks the DNS for what the hosts file lacks.

@@ -38,6 +38,20 @@ Message encode(const CleanupResult& result)
     return message;
 }
 
+Message encode_cleanup_finish(unsigned flags)
+{
+    Message message(Kind::cleanup_finish);
+    if (flags != 0)
+        message.add("flags", flags);
+    return message;
+}
+
+unsigned decode_cleanup_finish(const Message& message)
+{
+    const auto flags = message.number("flags");
+    return flags ? static_cast<unsigned>(*flags) & (cleanup_flag::hold | cleanup_flag::discard) : 0;
+}
+
 Result<unsigned> decode_cleanup_open(const Message& message)
 {
     TRY(const auto flags, message.number("flags"));
@@ -136,10 +150,10 @@ Task<Result<>> CleanupStream::send_some()
     co_return co_await connection_.stream().flush();
 }
 
-Task<Result<CleanupResult>> CleanupStream::finish()
+Task<Result<CleanupResult>> CleanupStream::finish(unsigned flags)
 {
     frame_records();
-    const Message finish(Kind::cleanup_finish);
+    const Message finish = encode_cleanup_finish(flags);
     trace_sent(service_->path(), finish);
     CO_TRY_VOID(co_await send(connection_.stream(), finish));
     CO_TRY(const Message answer, co_await receive(connection_.stream()));

@@ -5,7 +5,7 @@
 //   cleanup_open {flags}              ->
 //                                     <-  ok {queue_id}
 //   cleanup_records (raw records) ...  ->
-//   cleanup_finish {}                 ->
+//   cleanup_finish {flags}            ->
 //                                     <-  ok {status, reason, dsn}
 //
 // Records are those of the queue file (spool/record.h): the envelope T, A, F, S, O,
@@ -73,7 +73,9 @@ Message encode_cleanup_open(unsigned flags);
 Message encode_cleanup_opened(std::string_view queue_id);
 Message encode_cleanup_not_opened(const Error& error);
 Message encode(const CleanupResult& result);
+Message encode_cleanup_finish(unsigned flags);
 Result<unsigned> decode_cleanup_open(const Message& message);
+unsigned decode_cleanup_finish(const Message& message); // hold and discard only
 Result<CleanupResult> decode_cleanup_result(const Message& message);
 
 // One message on its way.  Destroying it before finish() breaks off.
@@ -92,8 +94,9 @@ public:
     bool wants_sending() const { return records_.size() >= block_size; }
     Task<Result<>> send_some();
 
-    // Sends the rest, waits until the message is on disk or refused.
-    Task<Result<CleanupResult>> finish();
+    // Sends the rest, waits until the message is on disk or refused.  flags: what was decided since
+    // the beginning, hold or discard.
+    Task<Result<CleanupResult>> finish(unsigned flags = 0);
 
 private:
     static constexpr std::size_t block_size = 32 * 1024;
