@@ -1,7 +1,7 @@
 #include "virtual.h"
 
-#include "act_as.h"
-#include "maildir.h"
+#include "delivery/act_as.h"
+#include "delivery/maildir.h"
 
 #include "async/offload.h"
 #include "async/wait.h"

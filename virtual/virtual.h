@@ -3,9 +3,9 @@
 // of one delivery.
 #pragma once
 
-#include "mailbox_path.h"
-#include "mbox.h"
-#include "message_copy.h"
+#include "delivery/mailbox_path.h"
+#include "delivery/mbox.h"
+#include "delivery/message_copy.h"
 #include "params.h"
 
 #include "async/key_lock.h"

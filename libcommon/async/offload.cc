@@ -109,7 +109,7 @@ private:
 };
 
 constexpr std::size_t default_threads = 16;
-std::array<std::size_t, 2> pool_sizes{default_threads, default_threads}; // by Pool
+std::array<std::size_t, 3> pool_sizes{default_threads, default_threads, default_threads}; // by Pool
 
 // Never destroyed: their threads may still be in a system call when the process ends.
 template <Pool which> Threads& threads_of()
@@ -122,7 +122,14 @@ template <Pool which> Threads& threads_of()
 
 void submit_to_pool(PoolJob& job, Pool pool)
 {
-    (pool == Pool::files ? threads_of<Pool::files>() : threads_of<Pool::lookups>()).submit(job);
+    switch (pool) {
+    case Pool::files:
+        return threads_of<Pool::files>().submit(job);
+    case Pool::lookups:
+        return threads_of<Pool::lookups>().submit(job);
+    case Pool::commands:
+        return threads_of<Pool::commands>().submit(job);
+    }
 }
 void set_pool_size(Pool pool, std::size_t threads)
 {

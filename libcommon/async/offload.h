@@ -27,8 +27,9 @@ protected:
     ~PoolJob() = default;
 };
 
-// What the threads of a pool wait for: the disk, or other processes' answers.
-enum class Pool { files, lookups };
+// What the threads of a pool wait for: the disk, other processes' answers, or commands that
+// deliver mail and may take their time.
+enum class Pool { files, lookups, commands };
 
 // Hands a job to a pool; a pool starts with its first job, so that its threads
 // inherit the jail.  Jobs wait in their coroutines' frames: as many as there are
@@ -92,6 +93,12 @@ private:
 template <typename Function> OffloadAwaiter<Function> offload(Function f)
 {
     return OffloadAwaiter<Function>(std::move(f), Pool::files);
+}
+
+// The same on another pool.
+template <typename Function> OffloadAwaiter<Function> run_on(Pool pool, Function f)
+{
+    return OffloadAwaiter<Function>(std::move(f), pool);
 }
 
 } // namespace bulkhead

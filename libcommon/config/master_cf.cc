@@ -33,7 +33,34 @@ Error bad(std::string reason)
     return {Fault::config, std::move(reason)};
 }
 
-// Words between blanks; a word that begins with { reaches to its matching }.
+// Where the brace at the front of word closes; its braces are balanced.
+std::size_t closing_brace(std::string_view word)
+{
+    int depth = 0;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+        depth += word[i] == '{' ? 1 : word[i] == '}' ? -1 : 0;
+        if (depth == 0)
+            return i;
+    }
+    return word.size() - 1;
+}
+
+// The end of a word at the front of text: the next blank that stands in no braces.
+// npos: a brace stays open.
+std::size_t end_of_word(std::string_view text)
+{
+    int depth = 0;
+    std::size_t end = 0;
+    for (; end < text.size() && (depth > 0 || !(is_blank(text[end]) || text[end] == '\r')); ++end)
+        if (text[end] == '{')
+            ++depth;
+        else if (text[end] == '}' && depth > 0)
+            --depth;
+    return depth > 0 ? text.npos : end;
+}
+
+// Words between blanks; braces keep blanks together wherever they stand: {a b}, argv={a b},
+// ${name?{a b}}.  A word that begins with { ends with its matching }.
 Result<std::vector<std::string>> split_words(std::string_view text)
 {
     std::vector<std::string> words;
@@ -41,23 +68,16 @@ Result<std::vector<std::string>> split_words(std::string_view text)
         text.remove_prefix(std::min(text.find_first_not_of(" \t\r"), text.size()));
         if (text.empty())
             return words;
-        std::size_t end = 0;
-        if (text.front() == '{') {
-            int depth = 0;
-            do {
-                depth += text[end] == '{' ? 1 : text[end] == '}' ? -1 : 0;
-                ++end;
-            } while (depth > 0 && end < text.size());
-            if (depth > 0)
-                return bad("no '}' that closes '{'");
-            if (end < text.size() && !is_blank(text[end]))
-                return bad(fmt::format("text after '}}': \"{}\"", printable(text.substr(end, 40))));
-        } else {
-            end = std::min(text.find_first_of(" \t\r"), text.size());
-        }
+        const std::size_t end = end_of_word(text);
+        if (end == text.npos)
+            return bad("no '}' that closes '{'");
+        const std::string_view word = text.substr(0, end);
+        if (word.front() == '{' && closing_brace(word) + 1 < word.size())
+            return bad(
+                fmt::format("text after '}}': \"{}\"", printable(text.substr(closing_brace(word) + 1, 40))));
         if (words.size() >= MasterCf::argument_limit)
             return bad(fmt::format("more than {} words", MasterCf::argument_limit));
-        words.emplace_back(text.substr(0, end));
+        words.emplace_back(word);
         text.remove_prefix(end);
     }
 }
@@ -242,8 +262,8 @@ Result<MasterCf> MasterCf::parse(std::string_view text, std::string_view file, C
     LogicalLines lines(text);
     while (lines.next()) {
         if (is_blank(lines.text().front())) {
-            master.warnings.push_back(
-                fmt::format("{}: line {}: begins with a blank but continues no service", file, lines.number()));
+            master.warnings.push_back(fmt::format("{}: line {}: begins with a blank but continues no service",
+                                                  file, lines.number()));
             continue;
         }
         auto entry = parse_entry(lines.text(), level);

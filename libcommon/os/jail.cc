@@ -205,6 +205,16 @@ Result<> enter_jail(const Jail& jail)
     return filter_system_calls(jail.policy);
 }
 
+Result<> keep_rights_to_start_commands()
+{
+    if (::geteuid() != 0)
+        return {};
+    TRY_VOID(set_capabilities({CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_SYS_CHROOT}));
+    if (::prctl(PR_SET_DUMPABLE, 0) != 0)
+        return system_error("prctl PR_SET_DUMPABLE");
+    return {};
+}
+
 std::size_t raise_descriptor_limit()
 {
     rlimit limit{};

@@ -48,6 +48,11 @@ void allow_network_in_jail();
 // Threads must not exist yet.
 Result<> enter_jail(const Jail& jail);
 
+// For a process that starts commands for a jailed worker: root still, but with nothing left
+// of root's rights than becoming a user, changing the root folder and ending what it started.
+// The bounding set stays: a set-user-id program that it starts works as installed.
+Result<> keep_rights_to_start_commands();
+
 // Raises the soft limit of open files to the hard one; the number that is now allowed.
 std::size_t raise_descriptor_limit();
 

@@ -74,6 +74,13 @@ TEST(MasterCf, KeepsPipeArguments)
     EXPECT_TRUE(master.services.at(0).overrides.empty());
 }
 
+TEST(MasterCf, BracesInsideAWordKeepItWhole)
+{
+    const auto service = parsed("x unix - n n - - pipe user=u argv={/bin/a b} ${extension?{+ ${extension}}} c\n");
+    EXPECT_THAT(service.services.front().arguments,
+                ElementsAre("user=u", "argv={/bin/a b}", "${extension?{+ ${extension}}}", "c"));
+}
+
 TEST(MasterCf, LastDuplicateWinsWithWarning)
 {
     const auto master =

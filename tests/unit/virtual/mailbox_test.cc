@@ -1,8 +1,8 @@
 // Maildir and mbox delivery in a folder of its own below /tmp.  As root the tests act
 // as another user, so that the change of identity is tested too.
-#include "act_as.h"
-#include "maildir.h"
-#include "mbox.h"
+#include "delivery/act_as.h"
+#include "delivery/maildir.h"
+#include "delivery/mbox.h"
 #include "params.h"
 
 #include "os/files.h"

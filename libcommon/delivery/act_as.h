@@ -1,5 +1,5 @@
 // One pool thread, for the time of one piece of work, as the owner of a mailbox:
-// what he may not do, virtual cannot be talked into doing for him.
+// what he may not do, an agent cannot be talked into doing for him.
 #pragma once
 
 #include "base/result.h"

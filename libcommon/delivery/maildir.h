@@ -2,8 +2,8 @@
 // name that nobody else makes.
 #pragma once
 
-#include "mailbox_path.h"
-#include "message_copy.h"
+#include "delivery/mailbox_path.h"
+#include "delivery/message_copy.h"
 
 namespace bulkhead
 {

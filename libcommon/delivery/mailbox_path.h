@@ -1,8 +1,9 @@
-// From virtual_mailbox_base and a table's value to a folder, step by step, without
+// From a base folder and a path below it (virtual_mailbox_base and a table's value, a home
+// and home_mailbox) to the folder of a mailbox, step by step, without
 // ever following a symbolic link or leaving the base.
 #pragma once
 
-#include "act_as.h"
+#include "delivery/act_as.h"
 
 #include "base/result.h"
 #include "base/unique_fd.h"

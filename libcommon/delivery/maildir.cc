@@ -1,4 +1,4 @@
-#include "maildir.h"
+#include "delivery/maildir.h"
 
 #include "base/clock.h"
 
@@ -121,7 +121,7 @@ Result<std::string> deliver_to_maildir(const MailboxPath& path, const MailboxOwn
     TRY(const UniqueFd cur_folder, open_part(maildir.get(), "cur", owner, options.strict_ownership));
 
     TRY(TemporaryFile file, TemporaryFile::create(tmp_folder.get(), host));
-    TRY_VOID(message.write_to(file.fd(), MessageCopy::Form::maildir, options.room));
+    TRY_VOID(message.write_to(file.fd(), CopyForm::maildir(), options.room));
     if (::fsync(file.fd()) != 0)
         return system_error("write message");
     TRY(std::string name, move_in(file, new_folder.get(), host));

@@ -1,4 +1,4 @@
-#include "act_as.h"
+#include "delivery/act_as.h"
 
 #include <sys/fsuid.h>
 

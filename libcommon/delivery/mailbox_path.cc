@@ -1,4 +1,4 @@
-#include "mailbox_path.h"
+#include "delivery/mailbox_path.h"
 
 #include "base/text.h"
 
@@ -39,9 +39,9 @@ Result<MailboxPath> MailboxPath::parse(std::string_view base, std::string_view v
     path.base = base.empty() ? "/" : std::string(base);
     path.shown = base.empty() ? std::string(value) : fmt::format("{}/{}", base, value);
     if (path.base.front() != '/')
-        return Error{Fault::config, "virtual_mailbox_base is not an absolute path"};
+        return Error{Fault::config, "the base folder is not an absolute path"};
     if (base.empty() && !value.starts_with('/'))
-        return Error{Fault::config, "the mailbox path is not absolute and virtual_mailbox_base is empty"};
+        return Error{Fault::config, "the mailbox path is not absolute and there is no base folder"};
     for (const std::string_view name : split(value, "/")) {
         if (name == ".")
             continue;

@@ -1,4 +1,4 @@
-#include "mbox.h"
+#include "delivery/mbox.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -108,7 +108,7 @@ Result<> end_last_line(int fd, std::int64_t size)
 Result<> append(int fd, const struct stat& before, const MessageCopy& message, std::int64_t limit)
 {
     TRY_VOID(end_last_line(fd, before.st_size));
-    TRY_VOID(message.write_to(fd, MessageCopy::Form::mbox, limit - before.st_size));
+    TRY_VOID(message.write_to(fd, CopyForm::mbox(), limit - before.st_size));
     // Reading a byte of it must not look like somebody read his mail.
     const timespec times[2] = {before.st_atim, {0, UTIME_NOW}};
     ::futimens(fd, times);

@@ -2,8 +2,8 @@
 // when anything fails.
 #pragma once
 
-#include "mailbox_path.h"
-#include "message_copy.h"
+#include "delivery/mailbox_path.h"
+#include "delivery/message_copy.h"
 
 #include "base/clock.h"
 
