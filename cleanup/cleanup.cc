@@ -125,7 +125,7 @@ Task<bool> Cleanup::converse(Session& session, ipc::Message request)
 Task<bool> Cleanup::take_message(Session& session, unsigned flags)
 {
     const auto reserve = [this] { return store_->reserve(Queue::incoming); };
-    auto file = co_await offload(reserve);
+    auto file = co_await offload(reserve, &naming_);
     if (!file) {
         log::warn("create queue file: " + file.error().context);
         const ipc::Message refusal = ipc::encode_cleanup_not_opened(file.error());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "assembler.h"
+#include "async/offload.h"
 #include "ipc/channel.h"
 #include "spool/file_pool.h"
 #include "spool/store.h"
@@ -55,6 +56,7 @@ private:
     std::optional<Spool> spool_;
     std::optional<FilePool> pool_;
     std::optional<DirectoryStore> store_;
+    Lane naming_; // of new files: all in one folder
     std::optional<ipc::Service> queue_manager_;
     std::optional<ipc::Service> bounce_;
     Scope scope_;

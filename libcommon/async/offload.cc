@@ -4,17 +4,20 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
-#include <condition_variable>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <vector>
+#include <utility>
 
 namespace bulkhead
 {
@@ -42,6 +45,27 @@ struct Queue {
     }
 };
 
+// A thread without work: it sleeps on its own signal, so that a job wakes one thread with
+// one system call and nobody meets anybody at a lock.
+struct Idle {
+    std::atomic<std::uint32_t> called = 0;
+    PoolJob* job = nullptr;
+    Idle* next = nullptr;
+
+    void wait()
+    {
+        while (called.load(std::memory_order_acquire) == 0)
+            ::syscall(SYS_futex, &called, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+        called.store(0, std::memory_order_relaxed);
+    }
+    void call(PoolJob& with)
+    {
+        job = &with;
+        called.store(1, std::memory_order_release);
+        ::syscall(SYS_futex, &called, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+    }
+};
+
 class Threads
 {
 public:
@@ -61,49 +85,76 @@ public:
 
     void submit(PoolJob& job)
     {
+        Idle* thread = nullptr;
         {
             const std::lock_guard lock(mutex_);
-            todo_.push(job);
+            thread = idle_;
+            if (thread != nullptr)
+                idle_ = thread->next; // the one that slept least: its caches are warm
+            else
+                todo_.push(job);
         }
-        ready_.notify_one();
+        if (thread != nullptr)
+            thread->call(job);
     }
 
 private:
+    PoolJob& next_job(Idle& self)
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            if (todo_.first != nullptr)
+                return *todo_.pop();
+            self.next = idle_;
+            idle_ = &self;
+        }
+        self.wait();
+        return *self.job;
+    }
+
     void work()
     {
-        std::unique_lock lock(mutex_);
+        Idle self;
         for (;;) {
-            ready_.wait(lock, [this] { return todo_.first != nullptr; });
-            PoolJob* const job = todo_.pop();
-            lock.unlock();
-            job->run();
-            lock.lock();
-            const bool first = done_.first == nullptr;
-            done_.push(*job);
-            if (first) {
-                const std::uint64_t one = 1;
-                (void)!::write(wake_.get(), &one, sizeof one);
-            }
+            PoolJob& job = next_job(self);
+            const bool is_awaited = static_cast<bool>(job.waiter);
+            job.run(); // one that nobody awaits may be gone now
+            if (is_awaited)
+                finished(job);
         }
     }
 
+public:
+    // The loop is told of the first job that has finished since it looked last.
+    void finished(PoolJob& job)
+    {
+        PoolJob* before = done_.load(std::memory_order_relaxed);
+        do
+            job.next = before;
+        while (
+            !done_.compare_exchange_weak(before, &job, std::memory_order_release, std::memory_order_relaxed));
+        if (before != nullptr)
+            return;
+        const std::uint64_t one = 1;
+        (void)!::write(wake_.get(), &one, sizeof one);
+    }
+
+private:
     void resume_finished()
     {
         std::uint64_t count = 0;
         (void)!::read(wake_.get(), &count, sizeof count);
-        Queue done;
-        {
-            const std::lock_guard lock(mutex_);
-            std::swap(done, done_);
-        }
-        while (done.first)
-            done.pop()->waiter.resume();
+        PoolJob* oldest = nullptr; // the list has the newest first
+        for (PoolJob* job = done_.exchange(nullptr, std::memory_order_acquire); job != nullptr;)
+            oldest = std::exchange(job, std::exchange(job->next, oldest));
+        while (oldest != nullptr)
+            std::exchange(oldest, oldest->next)->waiter.resume();
     }
 
     std::mutex mutex_;
-    std::condition_variable ready_;
     Queue todo_;
-    Queue done_;
+    Idle* idle_ = nullptr;
+    std::atomic<PoolJob*> done_ = nullptr;
     UniqueFd wake_;
     ReadWatch watch_;
 };
@@ -119,6 +170,52 @@ template <Pool which> Threads& threads_of()
 }
 
 } // namespace
+
+class Lane::Runner final : public PoolJob, public std::enable_shared_from_this<Runner>
+{
+public:
+    void add(PoolJob& job)
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            todo_.push(job);
+            if (self_)
+                return;
+            self_ = shared_from_this();
+        }
+        submit_to_pool(*this, Pool::files);
+    }
+
+private:
+    void run() noexcept override
+    {
+        std::shared_ptr<Runner> last;
+        for (;;) {
+            PoolJob* job = nullptr;
+            {
+                const std::lock_guard lock(mutex_);
+                if (todo_.first == nullptr) {
+                    last = std::move(self_);
+                    break;
+                }
+                job = todo_.pop();
+            }
+            job->run();
+            threads_of<Pool::files>().finished(*job);
+        }
+    }
+
+    std::mutex mutex_;
+    Queue todo_;
+    std::shared_ptr<Runner> self_; // while it runs
+};
+
+Lane::Lane() : runner_(std::make_shared<Runner>()) {}
+
+void Lane::submit(PoolJob& job)
+{
+    runner_->add(job);
+}
 
 void submit_to_pool(PoolJob& job, Pool pool)
 {

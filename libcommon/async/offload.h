@@ -7,6 +7,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -21,7 +22,7 @@ public:
     virtual void run() noexcept = 0; // on a pool thread
 
     PoolJob* next = nullptr;
-    std::coroutine_handle<> waiter;
+    std::coroutine_handle<> waiter; // resumed on the loop; none: nobody waits
 
 protected:
     ~PoolJob() = default;
@@ -40,13 +41,28 @@ void submit_to_pool(PoolJob& job, Pool pool);
 // do not compute, and many in flight share one journal commit; nor does a look-up.
 void set_pool_size(Pool pool, std::size_t threads);
 
+// A pool's jobs that run one after another: those that would only meet at the same lock of the
+// file system.  While one runs, further ones wait in line and wake no thread, so that the
+// busier a worker is, the less each job costs.
+class Lane
+{
+public:
+    Lane();
+    void submit(PoolJob& job);
+
+private:
+    class Runner;
+    std::shared_ptr<Runner> runner_; // lives on while its last job runs
+};
+
 template <typename Function> class [[nodiscard]] OffloadAwaiter final : public PoolJob
 {
     using Value = std::invoke_result_t<Function&>;
 
 public:
     // Without a pool: at once, on the loop.
-    OffloadAwaiter(Function function, std::optional<Pool> pool) : function_(std::move(function)), pool_(pool)
+    OffloadAwaiter(Function function, std::optional<Pool> pool, Lane* lane = nullptr)
+        : function_(std::move(function)), pool_(pool), lane_(lane)
     {
     }
 
@@ -59,7 +75,10 @@ public:
     void await_suspend(std::coroutine_handle<> handle)
     {
         waiter = handle;
-        submit_to_pool(*this, *pool_);
+        if (lane_ != nullptr)
+            lane_->submit(*this);
+        else
+            submit_to_pool(*this, *pool_);
     }
     Value await_resume()
     {
@@ -84,6 +103,7 @@ public:
 private:
     Function function_;
     std::optional<Pool> pool_;
+    Lane* lane_;
     std::optional<std::conditional_t<std::is_void_v<Value>, bool, Value>> value_;
     std::exception_ptr failure_;
 };
@@ -99,6 +119,11 @@ template <typename Function> OffloadAwaiter<Function> offload(Function f)
 template <typename Function> OffloadAwaiter<Function> run_on(Pool pool, Function f)
 {
     return OffloadAwaiter<Function>(std::move(f), pool);
+}
+// In line with the other jobs of a lane; without one as above.
+template <typename Function> OffloadAwaiter<Function> offload(Function f, Lane* lane)
+{
+    return OffloadAwaiter<Function>(std::move(f), Pool::files, lane);
 }
 
 } // namespace bulkhead

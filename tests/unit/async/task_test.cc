@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -148,6 +149,39 @@ TEST(Offload, RunsOnAnotherThreadAndComesBack)
     };
     run(Body::call, &same);
     EXPECT_EQ(std::count(same.begin(), same.end(), true), 0);
+}
+
+// Several at once: none overtakes another, none runs beside another.
+TEST(Offload, ALaneRunsItsJobsInTheirOrder)
+{
+    struct Body {
+        static Task<> one(Lane* lane, std::atomic<int>* running, std::vector<int>* order, int number)
+        {
+            const auto job = [=] {
+                EXPECT_EQ(running->fetch_add(1), 0);
+                order->push_back(number); // nobody else is here
+                running->fetch_sub(1);
+                return number;
+            };
+            const auto answer = co_await offload(job, lane);
+            EXPECT_EQ(answer, number);
+        }
+        static Task<> call(std::vector<int>* order)
+        {
+            Lane lane;
+            std::atomic<int> running = 0;
+            for (int round = 0; round < 50; ++round) {
+                Scope scope;
+                for (int i = 0; i < 20; ++i)
+                    scope.spawn(one, &lane, &running, order, round * 20 + i);
+                co_await scope.empty();
+            }
+        }
+    };
+    std::vector<int> order;
+    run(Body::call, &order);
+    ASSERT_EQ(order.size(), 1000u);
+    EXPECT_TRUE(std::ranges::is_sorted(order));
 }
 
 TEST(Condition, TellsATimeoutFromANotification)
