@@ -18,6 +18,6 @@ std::vector<std::string_view> client_sasl_types();
 std::vector<std::string_view> lock_types();
 
 // -T: lines; Fault::not_found for a word that we do not know.
-Result<std::vector<std::string>> tls_fact(std::string_view mode);
+Result<std::vector<std::string_view>> tls_fact(std::string_view mode);
 
 } // namespace bulkhead::postconf

@@ -50,7 +50,7 @@ Result<> show_templates(const Options& options)
 
 Result<> show_tls_fact(const Options& options)
 {
-    TRY(const std::vector<std::string> lines, tls_fact(options.tls_fact));
+    TRY(const std::vector<std::string_view> lines, tls_fact(options.tls_fact));
     return print_words(lines);
 }
 

@@ -280,12 +280,14 @@ class SqlTests:
     def test_a_wrong_definition_says_file_and_line(self):
         for settings, complaint in (({'query': "SELECT '%x'"}, r'query: bad use of %'), ({'query': 'x%'}, r'query: bad use of %'),
                                     ({'query': QUERY, 'expansion_limit': 'many'}, r'expansion_limit: '),
-                                    ({'query': QUERY, 'result_format': '%'}, r'result_format: bad use of %'),
-                                    ({'query': QUERY, 'domain': '/nonexistent/x'}, r'domain: .*/nonexistent/x')):
+                                    ({'query': QUERY, 'result_format': '%'}, r'result_format: bad use of %')):
             spec = self.spec(**settings)
             answer = self.ours(spec, 'x')
             self.assertEqual(answer.returncode, 1)
             self.assertRegex(answer.stderr, rf'^postmap: fatal: {spec.partition(":")[2]}, line \d+: {complaint}')
+        answer = self.ours(self.spec(query=QUERY, domain='/nonexistent/x'), 'x@x.example')
+        self.assertEqual((answer.returncode, answer.stdout), (1, ''))
+        self.assertIn('domain: open /nonexistent/x: No such file', answer.stderr)
         answer = self.ours(self.spec(), 'x')
         self.assertRegex(answer.stderr, 'query: is missing')
         self.assertRegex(self.ours(f'{self.kind}:{self.top}/nosuch.cf', 'x').stderr, 'No such file')
