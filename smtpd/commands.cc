@@ -5,6 +5,7 @@
 #include "standalone_sink.h"
 
 #include "base/text.h"
+#include "config/values.h"
 #include "log/log.h"
 #include "table/ask.h"
 
@@ -23,29 +24,27 @@ namespace bulkhead
 namespace
 {
 
-// A HELO name becomes part of headers and log lines: what has a meaning there goes.
-std::string without_specials(std::string name)
-{
-    constexpr std::string_view specials = " <>()\\\";@";
-    std::ranges::replace_if(name, [&](char c) { return specials.find(c) != std::string_view::npos; }, '?');
-    return name;
-}
-
 struct Keyword {
     std::string_view name;
     Offer offer;
 };
 
-constexpr std::array<Keyword, 8> keywords = {{
+constexpr std::array<Keyword, 12> keywords = {{
     {"PIPELINING", Offer::pipelining},
     {"SIZE", Offer::size},
     {"VRFY", Offer::vrfy},
+    {"ETRN", Offer::etrn},
     {"STARTTLS", Offer::starttls},
+    {"XCLIENT", Offer::xclient},
+    {"XFORWARD", Offer::xforward},
     {"ENHANCEDSTATUSCODES", Offer::status},
     {"8BITMIME", Offer::eightbit},
     {"DSN", Offer::dsn},
     {"SMTPUTF8", Offer::utf8},
+    {"CHUNKING", Offer::chunking},
 }};
+
+constexpr std::string_view silence = "silent-discard";
 
 // What the client is told of a message that cannot be stored now.
 Reply not_stored(const Error& error)
@@ -64,6 +63,9 @@ unsigned offers_in(const std::vector<std::string>& words)
         for (const Keyword& keyword : keywords)
             if (equals_ignoring_case(word, keyword.name))
                 mask |= static_cast<unsigned>(keyword.offer);
+    for (const std::string& word : words)
+        if (equals_ignoring_case(word, silence))
+            mask |= static_cast<unsigned>(Offer::silent);
     return mask;
 }
 
@@ -80,6 +82,8 @@ void SmtpSession::reset_transaction()
 {
     transaction_.reset();
     instance_.clear();
+    chunks_ = Chunks::none;
+    forwarded_ = Forwarded();
 }
 
 // The same for all questions about one message, and never used for another.
@@ -158,7 +162,55 @@ Task<Reply> SmtpSession::hello(std::string_view verb, std::string_view arguments
     extended_ = extended;
     if (!extended)
         co_return Reply(250, service_.myhostname);
+    const bool chosen = co_await choose_offers();
+    if (!chosen)
+        co_return Reply(421, "4.3.0", service_.myhostname + " Server local data error");
     co_return Reply(250, offers());
+}
+
+// Which keywords this client is not to see.  False: its table does not answer.
+Task<bool> SmtpSession::choose_offers()
+{
+    discarded_ = service_.discarded_keywords;
+    TableList& tables = service_.tables.discarded_keywords;
+    if (!tables.empty()) {
+        const auto find = [&] { return tables.find(peer_.address); };
+        const Lookup answer = co_await ask(tables.may_block(), find);
+        if (answer.is_broken()) {
+            log::warn("smtpd_discard_ehlo_keyword_address_maps: " + answer.reason());
+            co_return false;
+        }
+        if (answer.is_found())
+            discarded_ = offers_in(parse_list(answer.value()));
+    }
+    if (discarded_ == 0 || !is_offered(Offer::silent) || said_offers_)
+        co_return true;
+    said_offers_ = true;
+    std::string words;
+    for (const Keyword& keyword : keywords)
+        if (!is_offered(keyword.offer))
+            words.append(" ").append(keyword.name);
+    log::info("discarding EHLO keywords:" + words);
+    co_return true;
+}
+
+// Of what the configuration and the session's state allow.
+bool SmtpSession::may_offer(Offer offer) const
+{
+    switch (offer) {
+    case Offer::vrfy:
+        return !service_.params.vrfy_disabled();
+    case Offer::starttls:
+        return offers_tls();
+    case Offer::xclient:
+        return may_xclient_;
+    case Offer::xforward:
+        return may_xforward_;
+    case Offer::utf8:
+        return service_.params.smtputf8();
+    default:
+        return true;
+    }
 }
 
 std::vector<std::string> SmtpSession::offers() const
@@ -166,14 +218,15 @@ std::vector<std::string> SmtpSession::offers() const
     const SmtpdParams& params = service_.params;
     std::vector<std::string> lines{service_.myhostname};
     for (const Keyword& keyword : keywords) {
-        const bool off = (keyword.offer == Offer::vrfy && params.vrfy_disabled()) ||
-                         (keyword.offer == Offer::starttls && !offers_tls()) ||
-                         (keyword.offer == Offer::utf8 && !params.smtputf8());
-        if (off || !is_offered(keyword.offer))
+        if (!is_offered(keyword.offer) || !may_offer(keyword.offer))
             continue;
         lines.emplace_back(keyword.name);
         if (keyword.offer == Offer::size && params.message_size() > 0)
             lines.back() += fmt::format(" {}", params.message_size());
+        else if (keyword.offer == Offer::xclient)
+            lines.back().append(" ").append(xclient_attributes);
+        else if (keyword.offer == Offer::xforward)
+            lines.back().append(" ").append(xforward_attributes);
     }
     return lines;
 }
@@ -202,6 +255,8 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
         co_return Reply(503, "5.5.1", "Error: send HELO/EHLO first");
     if (transaction_)
         co_return Reply(503, "5.5.1", "Error: nested MAIL command");
+    if (chunks_ != Chunks::none)
+        co_return Reply(503, "5.5.1", "Error: MAIL after BDAT");
     auto command = parse_mail(arguments, command_options());
     if (!command) {
         if (command.error().dsn == "5.1.7")
@@ -221,6 +276,14 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
     if (verdict.refused())
         co_return refuse(about, verdict.reply());
     transaction_ = std::make_unique<Transaction>(*std::move(command));
+    if (!params.delay_open()) {
+        const auto opened = co_await open_message();
+        if (!opened) {
+            log::warn(opened.error().context);
+            reset_transaction();
+            co_return not_stored(opened.error());
+        }
+    }
     co_return Reply(250, "2.1.0", "Ok");
 }
 
@@ -228,6 +291,8 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
 Task<Reply> SmtpSession::rcpt(std::string_view arguments)
 {
     const SmtpdParams& params = service_.params;
+    if (chunks_ != Chunks::none)
+        co_return Reply(503, "5.5.1", "Error: RCPT after BDAT");
     if (!transaction_)
         co_return Reply(503, "5.5.1", "Error: need MAIL command");
     if (transaction_->recipients >= params.recipient_limit()) {
@@ -276,7 +341,9 @@ Task<Result<>> SmtpSession::open_message()
     if (transaction.sink)
         co_return Result<>();
     bool local = service_.standalone;
-    if (!local)
+    if (forwarded_.told)
+        local = forwarded_.local;
+    else if (!local)
         local = co_await service_.policy.is_local_client(peer_);
     if (service_.standalone) {
         auto opened = co_await PostdropSink::open(service_.params.command_directory());
@@ -297,15 +364,28 @@ Task<Result<>> SmtpSession::open_message()
     transaction.queue_id = transaction.sink->queue_id();
     const bool with_client = transaction.sink->wants_client_attributes();
     if (with_client)
-        log::info(fmt::format("{}: client={}", transaction.queue_id, label()));
-    const ClientFacts client(peer_, helo_, protocol(), local);
+        log::info(fmt::format("{}: client={}{}", transaction.queue_id, label(), origin_note()));
+    const ClientFacts client(peer_, helo_, protocol(), local, forwarded_.told ? &forwarded_ : nullptr);
     append_envelope(transaction.sink->records(), transaction, client, with_client);
     co_return Result<>();
+}
+
+// ", orig_queue_id=X, orig_client=a[b]" of a message whose first client XFORWARD has told.
+std::string SmtpSession::origin_note() const
+{
+    std::string note;
+    if (!forwarded_.ident.empty())
+        note += ", orig_queue_id=" + forwarded_.ident;
+    if (!forwarded_.label().empty())
+        note += ", orig_client=" + forwarded_.label();
+    return note;
 }
 
 // DATA (RFC 5321, 4.1.1.4).
 Task<Reply> SmtpSession::data(std::string_view arguments)
 {
+    if (chunks_ != Chunks::none)
+        co_return Reply(503, "5.5.1", "Error: DATA after BDAT");
     if (!arguments.empty())
         co_return Reply(501, "5.5.4", "Syntax: DATA");
     if (!transaction_)
@@ -341,8 +421,15 @@ Task<Reply> SmtpSession::vrfy(std::string_view arguments)
 {
     if (service_.params.vrfy_disabled())
         co_return Reply(502, "5.5.1", "VRFY command is disabled");
+    constexpr std::string_view utf8_word = "SMTPUTF8";
+    const auto blank = arguments.find_last_of(" \t");
+    if (blank != std::string_view::npos && service_.params.smtputf8() &&
+        equals_ignoring_case(arguments.substr(blank + 1), utf8_word))
+        arguments = trim(arguments.substr(0, blank));
     if (arguments.empty())
-        co_return Reply(501, "5.5.4", "Syntax: VRFY address");
+        co_return Reply(501, "5.5.4",
+                        service_.params.smtputf8() ? "Syntax: VRFY address [SMTPUTF8]"
+                                                   : "Syntax: VRFY address");
     const PathOptions options{false, service_.params.smtputf8()};
     const auto path = parse_path(arguments, options);
     if (!path || path->is_null())
@@ -364,8 +451,8 @@ Task<Reply> SmtpSession::quit(std::string_view)
 
 Task<Reply> SmtpSession::unknown(std::string_view arguments)
 {
-    const MatchList& noops = service_.noop_commands;
-    const MatchList& forbidden = service_.forbidden_commands;
+    const MatchList& noops = service_.tables.noop_commands;
+    const MatchList& forbidden = service_.tables.forbidden_commands;
     const auto find_noop = [&] { return static_cast<bool>(noops.match(verb_)); };
     const bool is_noop = co_await ask(noops.may_block(), find_noop);
     if (is_noop)

@@ -26,4 +26,16 @@ private:
     bool at_line_start_ = true;
 };
 
+// The text of one message on its way: what reads it, and where it goes.
+struct MessageContent {
+    MessageContent(std::size_t line_limit, DataReader::Framing framing, std::string* records)
+        : reader(line_limit, framing), writer(records)
+    {
+    }
+
+    DataReader reader;
+    ContentWriter writer;
+    bool too_big = false;
+};
+
 } // namespace bulkhead

@@ -26,9 +26,11 @@ constexpr unsigned reads_per_turn = 16;
 } // namespace
 
 // Ends the envelope and begins the text: M and our Received: header.
-void SmtpSession::begin_content()
+void SmtpSession::begin_content(DataReader::Framing framing)
 {
     MessageSink& sink = *transaction_->sink;
+    const auto line_limit = static_cast<std::size_t>(service_.params.line_limit());
+    transaction_->content = std::make_unique<MessageContent>(line_limit, framing, &sink.records());
     append_record(sink.records(), RecordType::message_start, {});
     for (const std::string& line : transaction_->actions.prepend)
         append_text(sink.records(), line);
@@ -49,63 +51,81 @@ void SmtpSession::begin_content()
     append_received(sink.records(), client, facts);
 }
 
+// What became of bytes that the reader has taken: too many of them, or the sink is gone, and
+// nothing stays on disk; else they go on.
+Task<> SmtpSession::take_in(std::size_t bytes)
+{
+    extend_deadline(bytes);
+    Transaction& transaction = *transaction_;
+    MessageContent& content = *transaction.content;
+    const auto limit = static_cast<std::uint64_t>(service_.params.message_size());
+    content.too_big = content.too_big || (limit > 0 && content.reader.size() > limit);
+    if ((content.too_big || transaction.broken) && transaction.sink) {
+        content.writer.detach();
+        transaction.sink.reset(); // breaks off
+    } else if (transaction.sink && transaction.sink->wants_sending()) {
+        const auto sent = co_await transaction.sink->send_some();
+        if (!sent) {
+            log::warn(fmt::format("{}: {}", transaction.queue_id, sent.error().context));
+            transaction.broken = true;
+        }
+    }
+}
+
+// A message that keeps a decent pace earns its time.
+void SmtpSession::extend_deadline(std::size_t bytes)
+{
+    const SmtpdParams& params = service_.params;
+    if (!params.request_deadline())
+        return;
+    const Milliseconds earned(bytes * 1000 / static_cast<unsigned>(params.min_data_rate()));
+    data_deadline_ = std::min<SteadyTime>(data_deadline_ + earned, SteadyClock::now() + params.timeout());
+    stream_.set_deadline(data_deadline_);
+}
+
+// The client is lost, or silent, in the middle of its message.
+void SmtpSession::lose_client_in(std::string_view command, std::uint64_t bytes, const Error& error)
+{
+    const std::string where = fmt::format("{} ({} bytes)", command, bytes);
+    where_ = where;
+    end_with(error);
+    where_ = command;
+}
+
 // Whatever happens to the message meanwhile, the text is read to its end, so that
 // client and server agree on what is a command.
 Task<Reply> SmtpSession::receive_message()
 {
-    const SmtpdParams& params = service_.params;
-    begin_content();
+    begin_content(DataReader::Framing::dots);
     write(Reply(354, "End data with <CR><LF>.<CR><LF>"));
-    const auto limit = static_cast<std::uint64_t>(params.message_size());
-    Transaction& transaction = *transaction_;
-    DataReader reader(static_cast<std::size_t>(params.line_limit()));
-    ContentWriter content(&transaction.sink->records());
-    bool too_big = false;
-    SteadyTime deadline = SteadyClock::now() + params.timeout();
-    for (unsigned reads = 1; !reader.finished(); ++reads) {
+    MessageContent& content = *transaction_->content;
+    data_deadline_ = SteadyClock::now() + service_.params.timeout();
+    extend_deadline(0);
+    for (unsigned reads = 1; !content.reader.finished(); ++reads) {
         const std::string_view bytes = stream_.buffered();
         if (bytes.empty()) {
-            if (params.request_deadline())
-                stream_.set_deadline(deadline);
             const auto more = co_await stream_.fill();
             if (more)
                 continue;
-            const std::string where = fmt::format("DATA ({} bytes)", reader.size());
-            where_ = where;
-            end_with(more.error());
-            where_ = "DATA";
+            lose_client_in("DATA", content.reader.size(), more.error());
             co_return Reply();
         }
-        const std::size_t used = reader.feed(bytes, content);
+        const std::size_t used = content.reader.feed(bytes, content.writer);
         stream_.consume(used);
-        // A message that keeps a decent pace earns its time.
-        deadline = std::min<SteadyTime>(
-            deadline + Milliseconds(used * 1000 / static_cast<unsigned>(params.min_data_rate())),
-            SteadyClock::now() + params.timeout());
-        if (!too_big && limit > 0 && reader.size() > limit)
-            too_big = true;
-        if ((too_big || transaction.broken) && transaction.sink) {
-            content.detach();
-            transaction.sink.reset(); // breaks off: nothing of it stays on disk
-        } else if (transaction.sink && transaction.sink->wants_sending()) {
-            const auto sent = co_await transaction.sink->send_some();
-            if (!sent) {
-                log::warn(fmt::format("{}: {}", transaction.queue_id, sent.error().context));
-                transaction.broken = true;
-            }
-        }
+        co_await take_in(used);
         if (reads % reads_per_turn == 0)
             co_await yield_turn();
     }
     stream_.clear_deadline();
-    where_ = "END-OF-MESSAGE";
-    co_return co_await finish_message(reader);
+    co_return co_await finish_message();
 }
 
-Task<Reply> SmtpSession::finish_message(const DataReader& reader)
+Task<Reply> SmtpSession::finish_message()
 {
+    where_ = "END-OF-MESSAGE";
     const SmtpdParams& params = service_.params;
     Transaction& transaction = *transaction_;
+    const DataReader& reader = transaction.content->reader;
     transaction.size = reader.size();
     const AccessSubject about = subject("END-OF-MESSAGE");
     if (params.message_size() > 0 && reader.size() > static_cast<std::uint64_t>(params.message_size()))
@@ -139,7 +159,8 @@ Task<Reply> SmtpSession::finish_message(const DataReader& reader)
     if (result->ok()) {
         errors_ = 0;
         junk_ = 0;
-        co_return Reply(250, "2.0.0", "Ok: queued as " + transaction.queue_id);
+        const std::string sum = chunks_ == Chunks::none ? "" : fmt::format("{} bytes ", reader.size());
+        co_return Reply(250, "2.0.0", fmt::format("Ok: {}queued as {}", sum, transaction.queue_id));
     }
     const ipc::CleanupVerdict refusal = ipc::verdict_of(*result);
     // A status of cleanup's own may make a refusal temporary, never a trouble final.

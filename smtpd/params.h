@@ -30,10 +30,17 @@ struct SmtpdParams : ParamSet {
     Param<bool> vrfy_disabled{this, "disable_vrfy_command", "no", "do not offer VRFY"};
     Param<std::vector<std::string>> discarded_keywords{this, "smtpd_discard_ehlo_keywords", "",
                                                        "EHLO keywords that are not offered"};
+    Param<std::string> discarded_keyword_maps{this, "smtpd_discard_ehlo_keyword_address_maps", "",
+                                              "the same by client address"};
     Param<std::string> forbidden_commands{this, "smtpd_forbidden_commands",
                                           "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}",
                                           "commands that end the session: the client speaks no SMTP"};
     Param<std::string> noop_commands{this, "smtpd_noop_commands", "", "commands that are answered like NOOP"};
+    Param<std::string> command_filter{this, "smtpd_command_filter", "",
+                                      "rules that rewrite a client's commands"};
+    Param<RawText> reject_footer{this, "smtpd_reject_footer", "", "text added to replies that refuse"};
+    Param<std::string> reject_footer_maps{this, "smtpd_reject_footer_maps", "",
+                                          "rules that choose the text added to such replies"};
     Param<bool> smtputf8{this, "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}",
                          "offer SMTPUTF8"};
     Param<bool> strict_envelopes{this, "strict_rfc821_envelopes", "no",
@@ -50,6 +57,21 @@ struct SmtpdParams : ParamSet {
     Param<bool> soft_bounce{this, "soft_bounce", "no", "answer 4xx where 5xx is meant"};
     Param<bool> peer_names{this, "smtpd_peername_lookup", "yes", "find out the client's host name"};
     Param<bool> log_ports{this, "smtpd_client_port_logging", "no", "name the client's port in log lines"};
+
+    // Who may speak for others.
+    Param<std::string> xclient_hosts{this, "smtpd_authorized_xclient_hosts", "",
+                                     "clients that may use XCLIENT"};
+    Param<std::string> xforward_hosts{this, "smtpd_authorized_xforward_hosts", "",
+                                      "clients that may use XFORWARD"};
+    Param<std::string> upstream_protocol{this, "smtpd_upstream_proxy_protocol", "",
+                                         "haproxy: each connection begins with a PROXY header"};
+    Param<Seconds> upstream_timeout{this, "smtpd_upstream_proxy_timeout", "5s", at_least(1),
+                                    "how long to wait for the PROXY header"};
+    Param<std::string> upstream_hosts{this, "smtpd_upstream_proxy_hosts", "",
+                                      "clients whose connections may begin with a PROXY header"};
+
+    Param<bool> delay_open{this, "smtpd_delay_open_until_valid_rcpt", "yes",
+                           "start a message at its first good recipient only"};
 
     // Limits.
     Param<int> recipient_limit{this, "smtpd_recipient_limit", "1000", at_least(1),
@@ -245,6 +267,8 @@ struct SmtpdParams : ParamSet {
                                        "the service that takes mail"};
     Param<std::string> rewrite_service{this, "rewrite_service_name", "rewrite",
                                        "the service that resolves addresses"};
+    Param<std::string> flush_service{this, "flush_service_name", "flush",
+                                     "the service that keeps lists of waiting mail"};
     Param<std::string> command_directory{this, "command_directory", "/usr/sbin",
                                          "where postdrop is, for smtpd -S"};
 };

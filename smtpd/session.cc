@@ -1,11 +1,14 @@
 #include "session.h"
 
 #include "peer_name.h"
+#include "reject_footer.h"
 #include "server_tls.h"
 
 #include "async/wait.h"
 #include "base/text.h"
 #include "log/log.h"
+#include "mail/date.h"
+#include "table/ask.h"
 
 #include <algorithm>
 
@@ -52,14 +55,18 @@ std::string escaped(std::string_view input)
 const std::array<SmtpSession::Command, SmtpSession::verbs> SmtpSession::commands_ = {{
     {"HELO", &SmtpSession::helo, false, true},
     {"EHLO", &SmtpSession::ehlo, false, true},
+    {"XCLIENT", &SmtpSession::xclient, false, true},
+    {"XFORWARD", &SmtpSession::xforward, false, true},
     {"STARTTLS", &SmtpSession::starttls, false, true},
     {"AUTH", &SmtpSession::auth, false, true},
     {"MAIL", &SmtpSession::mail},
     {"RCPT", &SmtpSession::rcpt},
     {"DATA", &SmtpSession::data, false, true},
+    {"BDAT", &SmtpSession::bdat, false, false, true},
     {"RSET", &SmtpSession::rset, true},
     {"NOOP", &SmtpSession::noop, true, true},
     {"VRFY", &SmtpSession::vrfy, true, true},
+    {"ETRN", &SmtpSession::etrn, true, true},
     {"QUIT", &SmtpSession::quit},
     {"UNKNOWN", &SmtpSession::unknown},
 }};
@@ -91,16 +98,19 @@ void SmtpSession::log_event(std::string_view what, std::string_view where) const
 
 Task<> SmtpSession::run()
 {
-    co_await find_client_name();
+    co_await read_proxy_header();
+    if (!closing_)
+        co_await find_client_name();
     if (!service_.standalone)
         log::info("connect from " + label());
-    co_await begin_encrypted();
+    if (!closing_)
+        co_await begin_encrypted();
     if (!closing_)
         co_await greet();
     for (unsigned commands = 1; !closing_; ++commands) {
         if (errors_ >= service_.params.hard_errors()) {
             log_event("too many errors", where_);
-            write(Reply(421, "4.7.0", service_.myhostname + " Error: too many errors"));
+            co_await say(Reply(421, "4.7.0", service_.myhostname + " Error: too many errors"));
             break;
         }
         if (commands % commands_per_turn == 0)
@@ -144,14 +154,21 @@ Task<> SmtpSession::greet()
         write(Reply(554, "5.5.0", "Error: SMTP protocol synchronization"));
         co_return;
     }
+    may_xclient_ = co_await service_.tables.xclient_hosts.contains(peer_);
+    may_xforward_ = co_await service_.tables.xforward_hosts.contains(peer_);
+    Reply reply = co_await welcome();
+    co_await say(std::move(reply));
+}
+
+// The greeting, or why there is none; also the answer to XCLIENT.
+Task<Reply> SmtpSession::welcome()
+{
     const AccessSubject about = subject("CONNECT");
     const Verdict verdict = co_await check(Step::connect, about);
-    if (verdict.refused()) {
-        denied_ = true;
-        write(refuse(about, verdict.reply()));
-        co_return;
-    }
-    write(Reply(220, service_.params.banner()));
+    denied_ = verdict.refused();
+    if (denied_)
+        co_return refuse(about, verdict.reply());
+    co_return Reply(220, service_.params.banner());
 }
 
 // What a client says before it was greeted is no answer to anything: it is forgotten.  True: there was some.
@@ -170,7 +187,8 @@ bool SmtpSession::drop_early_input()
 void SmtpSession::notice_pipelining(const Command& command)
 {
     const bool known = &command != &commands_.back();
-    if (broke_pipelining_ || service_.standalone || !known || (extended_ && !command.ends_group))
+    if (broke_pipelining_ || service_.standalone || !known || command.has_data ||
+        (extended_ && !command.ends_group))
         return;
     const std::string_view ahead = stream_.buffered();
     if (ahead.empty())
@@ -196,6 +214,19 @@ Task<> SmtpSession::obey(std::string text, bool complete, bool bare_newline)
     if (!complete) {
         ++errors_;
         co_return co_await say(Reply(500, "5.5.2", "Error: line too long"));
+    }
+    if (!service_.tables.command_filter.empty()) {
+        auto filtered = co_await filter_command(std::move(text));
+        if (!filtered) {
+            ++errors_;
+            log::warn(filtered.error().context);
+            co_return co_await say(Reply(421, "4.3.0", service_.myhostname + " Server local data error"));
+        }
+        text = *std::move(filtered);
+    }
+    if (service_.params.smtputf8() && has_8bit(text) && !is_valid_utf8(text)) {
+        ++errors_;
+        co_return co_await say(Reply(500, "5.5.2", "Error: bad UTF-8 syntax"));
     }
     const CommandLine line = split_command(text);
     if (line.verb.empty()) {
@@ -243,8 +274,77 @@ Task<Reply> SmtpSession::answer(const Command& command, const CommandLine& line)
     co_return reply;
 }
 
+// The command as smtpd_command_filter wants it.
+Task<Result<std::string>> SmtpSession::filter_command(std::string text)
+{
+    TableList& tables = service_.tables.command_filter;
+    const auto find = [&] { return tables.find(text); };
+    const Lookup answer = co_await ask(tables.may_block(), find);
+    if (answer.is_broken())
+        co_return Error(Fault::broken, "smtpd_command_filter: " + answer.reason());
+    if (!answer.is_found())
+        co_return std::move(text);
+    log::info(fmt::format("from {}: replacing client command \"{}\" with \"{}\"", label(),
+                          printable(text.substr(0, shown_input), true), printable(answer.value(), true)));
+    co_return answer.value();
+}
+
+bool SmtpSession::wants_footer() const
+{
+    return !service_.standalone &&
+           (!service_.params.reject_footer().text.empty() || !service_.tables.reject_footers.empty());
+}
+
+// smtpd_reject_footer and its tables.
+Task<> SmtpSession::add_footer(Reply* reply)
+{
+    std::string footer = service_.params.reject_footer().text;
+    TableList& tables = service_.tables.reject_footers;
+    if (!tables.empty()) {
+        const std::string key = reply->summary();
+        const auto find = [&] { return tables.find(key); };
+        const Lookup answer = co_await ask(tables.may_block(), find);
+        if (answer.is_found())
+            footer = answer.value();
+        else if (answer.is_broken())
+            log::warn("smtpd_reject_footer_maps: " + answer.reason());
+    }
+    if (footer.empty())
+        co_return;
+    const AccessSubject about = subject(where_);
+    const FooterValues values = [&](std::string_view name) { return footer_value(name, about); };
+    const auto added = append_footer(*reply, footer, values);
+    if (!added)
+        log::warn("smtpd_reject_footer: " + added.error().context);
+}
+
+std::optional<std::string> SmtpSession::footer_value(std::string_view name, const AccessSubject& about) const
+{
+    if (name == "client_address")
+        return peer_.address;
+    if (name == "client_name")
+        return peer_.name;
+    if (name == "client_port")
+        return std::to_string(peer_.port);
+    if (name == "reverse_client_name")
+        return peer_.reverse_name;
+    if (name == "helo_name")
+        return helo_;
+    if (name == "sender")
+        return std::string(about.sender.value_or(""));
+    if (name == "recipient")
+        return std::string(about.recipient.value_or(""));
+    if (name == "server_name" || name == "myhostname")
+        return service_.myhostname;
+    if (name == "localtime")
+        return listing_date(WallTime::now().seconds).substr(4);
+    return std::nullopt;
+}
+
 Task<> SmtpSession::say(Reply reply)
 {
+    if (reply.code >= 400 && wants_footer())
+        co_await add_footer(&reply);
     write(std::move(reply));
     if (stream_.unsent() > unsent_limit) {
         const auto sent = co_await stream_.flush();

@@ -3,16 +3,19 @@
 // Policy, what they store with in Transaction and MessageSink.
 #pragma once
 
+#include "client_attributes.h"
 #include "disk_space.h"
 #include "params.h"
 #include "peer.h"
 #include "policy.h"
+#include "protocol_tables.h"
 #include "transaction.h"
 
 #include "async/stream.h"
 #include "async/task.h"
 #include "ipc/channel.h"
 #include "smtp/command.h"
+#include "smtp/data_reader.h"
 #include "smtp/reply.h"
 
 #include <array>
@@ -40,7 +43,12 @@ enum class Offer : unsigned {
     eightbit = 16,
     dsn = 32,
     utf8 = 64,
-    starttls = 128
+    starttls = 128,
+    etrn = 256,
+    xclient = 512,
+    xforward = 1024,
+    chunking = 2048,
+    silent = 4096 // no keyword: discard the others without a word in the log
 };
 
 // The mask of the keywords in such a list (smtpd_discard_ehlo_keywords), any case;
@@ -53,8 +61,8 @@ struct SmtpdService {
     const Policy& policy;
     ipc::Service& cleanup;
     DiskSpace& disk;
-    const MatchList& forbidden_commands;
-    const MatchList& noop_commands;
+    const ProtocolTables& tables;
+    ipc::Service& flush;
     std::string myhostname;
     std::string mail_name;
     unsigned cleanup_flags = 0;      // of every message
@@ -77,7 +85,25 @@ public:
 
 private:
     // In the order in which the line at the end of a session counts them.
-    enum class Verb { helo, ehlo, starttls, auth, mail, rcpt, data, rset, noop, vrfy, quit, unknown, count };
+    enum class Verb {
+        helo,
+        ehlo,
+        xclient,
+        xforward,
+        starttls,
+        auth,
+        mail,
+        rcpt,
+        data,
+        bdat,
+        rset,
+        noop,
+        vrfy,
+        etrn,
+        quit,
+        unknown,
+        count
+    };
     static constexpr std::size_t verbs = static_cast<std::size_t>(Verb::count);
 
     struct Command {
@@ -85,6 +111,7 @@ private:
         Task<Reply> (SmtpSession::*answer)(std::string_view arguments);
         bool junk = false;       // smtpd_junk_command_limit
         bool ends_group = false; // RFC 2920, 3.1: the client must wait for the reply
+        bool has_data = false;   // what follows the line is no command (RFC 3030, section 2)
     };
     static const std::array<Command, verbs> commands_;
     static const Command& find_command(std::string_view verb);
@@ -97,10 +124,16 @@ private:
     // ---- the dialogue: session.cc ----
     Task<> find_client_name();
     Task<> greet();
+    Task<Reply> welcome();
+    Task<> read_proxy_header();
     Task<> obey(std::string line, bool complete, bool bare_newline);
     Task<Reply> answer(const Command& command, const CommandLine& line);
     Task<> say(Reply reply);
     void write(Reply reply);
+    bool wants_footer() const;
+    Task<> add_footer(Reply* reply);
+    std::optional<std::string> footer_value(std::string_view name, const AccessSubject& about) const;
+    Task<Result<std::string>> filter_command(std::string text);
     bool drop_early_input();
     void notice_pipelining(const Command& command);
     void end_with(const Error& error);
@@ -111,22 +144,29 @@ private:
     // ---- commands: commands.cc ----
     Task<Reply> helo(std::string_view arguments);
     Task<Reply> ehlo(std::string_view arguments);
+    Task<Reply> xclient(std::string_view arguments);
+    Task<Reply> xforward(std::string_view arguments);
     Task<Reply> starttls(std::string_view arguments);
     Task<Reply> auth(std::string_view arguments);
     Task<Reply> mail(std::string_view arguments);
     Task<Reply> rcpt(std::string_view arguments);
     Task<Reply> data(std::string_view arguments);
+    Task<Reply> bdat(std::string_view arguments);
     Task<Reply> rset(std::string_view arguments);
     Task<Reply> noop(std::string_view arguments);
     Task<Reply> vrfy(std::string_view arguments);
+    Task<Reply> etrn(std::string_view arguments);
     Task<Reply> quit(std::string_view arguments);
     Task<Reply> unknown(std::string_view arguments);
 
     Task<Reply> hello(std::string_view verb, std::string_view arguments, bool extended);
     std::vector<std::string> offers() const;
     bool is_offered(Offer offer) const { return (discarded_ & static_cast<unsigned>(offer)) == 0; }
+    bool may_offer(Offer offer) const;
+    Task<bool> choose_offers();
     CommandOptions command_options() const;
     Task<Result<>> open_message();
+    std::string origin_note() const;
     Task<Verdict> check(Step step, const AccessSubject& subject);
     AccessSubject subject(std::string_view stage);
     std::string_view instance();
@@ -141,8 +181,16 @@ private:
 
     // ---- the message: message.cc ----
     Task<Reply> receive_message();
-    Task<Reply> finish_message(const class DataReader& reader);
-    void begin_content();
+    Task<Reply> finish_message();
+    void begin_content(DataReader::Framing framing);
+    Task<> take_in(std::size_t bytes);
+    void extend_deadline(std::size_t bytes);
+
+    // ---- BDAT: chunking.cc ----
+    Task<Reply> receive_chunk(std::uint64_t size, bool last);
+    Task<bool> drop_chunk(std::uint64_t size);
+    Task<Reply> begin_chunks();
+    void lose_client_in(std::string_view command, std::uint64_t bytes, const Error& error);
 
     std::string_view protocol() const;
     std::string label() const;
@@ -152,6 +200,11 @@ private:
     Peer peer_;
     std::unique_ptr<tls::Facts> tls_; // of an encrypted session
     std::string helo_;
+    std::string claimed_login_;                                      // of XCLIENT
+    Forwarded forwarded_;                                            // of XFORWARD, for one message
+    enum class Chunks { none, open, failed } chunks_ = Chunks::none; // of BDAT
+    std::uint64_t mail_bytes_ = 0;                                   // of the message's chunks
+    SteadyTime data_deadline_{};
     std::unique_ptr<Transaction> transaction_;
     std::string instance_; // names this message, or the one to come, to policy servers
     std::array<Tally, verbs> tallies_{};
@@ -161,7 +214,10 @@ private:
     int errors_ = 0;
     int junk_ = 0;
     bool extended_ = false; // EHLO
-    bool denied_ = false;   // refused at connect: only QUIT is left
+    bool may_xclient_ = false;
+    bool may_xforward_ = false;
+    bool denied_ = false;      // refused at connect: only QUIT is left
+    bool said_offers_ = false; // the log has been told what is not offered
     bool closing_ = false;
     bool lost_ = false;     // nobody is there to be told
     bool pardoned_ = false; // the last refusal is no error

@@ -35,15 +35,6 @@ unsigned cleanup_flags_of(const std::vector<std::string>& overrides)
     return flags;
 }
 
-Result<MatchList> open_word_list(const Config& config, const Param<std::string>& param)
-{
-    auto list = MatchList::open(param());
-    if (!list)
-        return Error{Fault::config, fmt::format("{}: {}: {}", config.place(param.name()), param.name(),
-                                                list.error().context)};
-    return list;
-}
-
 } // namespace
 
 Smtpd::Smtpd() = default;
@@ -63,20 +54,23 @@ Result<> Smtpd::before_jail()
         return Error{Fault::config,
                      fmt::format("{}: smtpd_forbid_bare_newline: bad value \"{}\"",
                                  config().place("smtpd_forbid_bare_newline"), params_.bare_newline())};
+    if (!params_.upstream_protocol().empty() && params_.upstream_protocol() != "haproxy")
+        return Error{Fault::config, fmt::format("{}: smtpd_upstream_proxy_protocol: bad value \"{}\"",
+                                                config().place("smtpd_upstream_proxy_protocol"),
+                                                params_.upstream_protocol())};
     rewriter_.emplace("private/" + params_.rewrite_service());
+    flush_.emplace("public/" + params_.flush_service());
     cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());
     TRY(resolver_, dns::Resolver::open());
     TRY(policy_, Policy::open(config(), params_, *rewriter_, resolver_.get()));
-    TRY(forbidden_commands_, open_word_list(config(), params_.forbidden_commands));
-    TRY(noop_commands_, open_word_list(config(), params_.noop_commands));
+    TRY(tables_, ProtocolTables::open(config(), params_));
     if (!is_standalone())
         tls_ = ServerTls::open(params_.tls, service_name());
     // In the jail the current folder is the spool; by hand it may be any.
     disk_.emplace(".", params_.minimum_free(), params_.message_size());
-    service_.emplace(SmtpdService{params_, *policy_, *cleanup_, *disk_, forbidden_commands_, noop_commands_,
-                                  common().myhostname(), common().mail_name(),
-                                  cleanup_flags_of(params_.overrides()),
-                                  offers_in(params_.discarded_keywords())});
+    service_.emplace(SmtpdService{
+        params_, *policy_, *cleanup_, *disk_, tables_, *flush_, common().myhostname(), common().mail_name(),
+        cleanup_flags_of(params_.overrides()), offers_in(params_.discarded_keywords())});
     service_->tls = tls_.get();
     return {};
 }
@@ -89,7 +83,7 @@ void Smtpd::hand_over_if_stale()
     tables_checked_ = now;
     if (tls_ && tls_->is_stale())
         log::info("TLS keys have changed -- restarting");
-    else if (policy_->is_stale())
+    else if (policy_->is_stale() || tables_.is_stale())
         log::info("table has changed -- restarting");
     else
         return;

@@ -35,8 +35,8 @@ private:
     std::unique_ptr<Policy> policy_;
     std::unique_ptr<ServerTls> tls_;
     std::optional<DiskSpace> disk_;
-    MatchList forbidden_commands_;
-    MatchList noop_commands_;
+    std::optional<ipc::Service> flush_;
+    ProtocolTables tables_;
     std::optional<SmtpdService> service_;
     SteadyTime tables_checked_{};
 };

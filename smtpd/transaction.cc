@@ -35,18 +35,36 @@ void append_if_set(std::string& records, std::string_view name, std::string_view
         append_attribute(records, name, value);
 }
 
+// What log lines and the next hop are told of the client.
+void append_origin(std::string& records, const ClientFacts& client)
+{
+    if (client.forwarded != nullptr) {
+        const Forwarded& origin = *client.forwarded;
+        append_if_set(records, "log_ident", origin.ident);
+        append_if_set(records, "log_client_name", origin.name);
+        append_if_set(records, "log_client_address", origin.address);
+        append_if_set(records, "log_client_port", origin.port);
+        append_if_set(records, "log_message_origin", origin.label());
+        append_if_set(records, "log_helo_name", origin.helo);
+        append_if_set(records, "log_protocol_name", origin.protocol);
+        return;
+    }
+    const Peer& peer = client.peer;
+    append_attribute(records, "log_client_name", peer.name);
+    append_attribute(records, "log_client_address", peer.address);
+    append_attribute(records, "log_client_port", std::to_string(peer.port));
+    append_attribute(records, "log_message_origin", peer.label());
+    append_if_set(records, "log_helo_name", client.helo);
+    append_attribute(records, "log_protocol_name", client.protocol);
+}
+
 void append_client(std::string& records, const ClientFacts& client)
 {
     const Peer& peer = client.peer;
     const std::string port = std::to_string(peer.port);
-    append_attribute(records, "log_client_name", peer.name);
-    append_attribute(records, "log_client_address", peer.address);
-    append_attribute(records, "log_client_port", port);
-    append_attribute(records, "log_message_origin", peer.label());
-    append_if_set(records, "log_helo_name", client.helo);
-    append_attribute(records, "log_protocol_name", client.protocol);
+    append_origin(records, client);
     append_attribute(records, "client_name", peer.name);
-    append_attribute(records, "reverse_client_name", peer.name);
+    append_attribute(records, "reverse_client_name", peer.reverse_name);
     append_attribute(records, "client_address", peer.address);
     append_attribute(records, "client_port", port);
     append_attribute(records, "client_address_type", peer.v6 ? family_v6 : family_v4);

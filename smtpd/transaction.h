@@ -3,6 +3,8 @@
 #pragma once
 
 #include "access_subject.h"
+#include "client_attributes.h"
+#include "content.h"
 #include "message_sink.h"
 #include "peer.h"
 
@@ -23,21 +25,23 @@ struct Transaction {
     MailCommand mail;
     WallTime arrival;
     int recipients = 0;
-    int overshoot = 0;                 // RCPT commands above the limit
-    std::string recipient;             // the one, while there is only one; internal form
-    std::unique_ptr<MessageSink> sink; // from the first good recipient on
-    std::string queue_id;              // the sink's, also when that is gone
-    bool broken = false;               // the sink failed: refuse at the end
-    std::uint64_t size = 0;            // bytes of the text, once it has arrived
-    MessageActions actions;            // of access tables and policy servers
+    int overshoot = 0;                       // RCPT commands above the limit
+    std::string recipient;                   // the one, while there is only one; internal form
+    std::unique_ptr<MessageSink> sink;       // from the first good recipient on
+    std::string queue_id;                    // the sink's, also when that is gone
+    std::unique_ptr<MessageContent> content; // from DATA or the first BDAT on
+    bool broken = false;                     // the sink failed: refuse at the end
+    std::uint64_t size = 0;                  // bytes of the text, once it has arrived
+    MessageActions actions;                  // of access tables and policy servers
 };
 
 // The client of a message, as the records tell it.
 struct ClientFacts {
     const Peer& peer;
-    std::string_view helo;     // empty: none
-    std::string_view protocol; // "ESMTP"
-    bool rewrite_headers;      // headers are ours to complete
+    std::string_view helo;                // empty: none
+    std::string_view protocol;            // "ESMTP"
+    bool rewrite_headers;                 // headers are ours to complete
+    const Forwarded* forwarded = nullptr; // whom log lines and the next hop shall name; null: this client
 };
 
 // The envelope up to the first recipient: T, A, S, A.

@@ -17,6 +17,7 @@ namespace
 
 constexpr std::size_t max_free_blocks = 64;
 constexpr std::size_t max_need = 1 << 20;
+constexpr std::size_t max_seen = 2048; // bytes of see()
 
 std::vector<std::unique_ptr<char[]>>& free_blocks()
 {
@@ -105,6 +106,24 @@ void Stream::discard_input()
 {
     hold_ = 0;
     consume(end_ - begin_);
+}
+
+std::size_t Stream::peek(std::span<char> room) const
+{
+    const ssize_t n = ::recv(fd_.get(), room.data(), room.size(), MSG_PEEK);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+}
+
+Result<> Stream::drop_peeked(std::size_t bytes)
+{
+    char room[max_seen];
+    while (bytes > 0) {
+        const ssize_t n = ::recv(fd_.get(), room, std::min(bytes, max_seen), 0);
+        if (n <= 0)
+            return Error(Fault::closed, "the peeked bytes are gone");
+        bytes -= static_cast<std::size_t>(n);
+    }
+    return {};
 }
 
 Stream::Io Stream::read_more()
@@ -332,6 +351,8 @@ bool Stream::Awaiter::attempt()
                 give_up(s.peer_closed_ && s.transport_->problem().empty() ? Fault::closed : Fault::broken);
             return io != Io::blocked;
         }
+        case Want::seen:
+            return see_enough();
         }
         if (s.unsent() > 0 && s.writable_ && s.write_more() == Io::ended) {
             give_up(Fault::closed, s.error_);
@@ -352,6 +373,20 @@ bool Stream::Awaiter::attempt()
         if (io == Io::blocked)
             return false;
     }
+}
+
+// Each packet that arrives is announced, also when nothing was taken since the last.
+bool Stream::Awaiter::see_enough()
+{
+    char room[max_seen];
+    const ssize_t n = ::recv(stream_.fd_.get(), room, std::min(amount_, max_seen), MSG_PEEK);
+    if (n >= static_cast<ssize_t>(std::min(amount_, max_seen)))
+        return true;
+    if (n == 0 || (n > 0 && stream_.peer_closed_) || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        give_up(Fault::closed, n < 0 ? errno : 0);
+        return true;
+    }
+    return false;
 }
 
 bool Stream::Awaiter::await_ready()

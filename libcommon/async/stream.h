@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -76,6 +77,13 @@ public:
     // with the transport's own words when the two sides do not come to terms.
     auto handshake();
 
+    // co_await stream.see(n): at least n bytes wait in the socket; peek() shows them and
+    // drop_peeked() takes some.  For the first words of a connection, behind which another
+    // protocol may begin: nothing may have been read before.
+    auto see(std::size_t bytes);
+    std::size_t peek(std::span<char> room) const; // how many it has shown
+    Result<> drop_peeked(std::size_t bytes);
+
     // What has arrived by now, without waiting (at most max_arrived bytes).
     static constexpr std::size_t max_arrived = 64 * 1024;
     std::string_view arrived();
@@ -112,7 +120,7 @@ public:
     class Awaiter
     {
     public:
-        enum class Want { line, more, bytes, flushed, secured };
+        enum class Want { line, more, bytes, flushed, secured, seen };
         Awaiter(Stream& stream, Want want, std::size_t amount) : stream_(stream), want_(want), amount_(amount)
         {
         }
@@ -123,6 +131,7 @@ public:
     protected:
         friend class Stream;
         bool attempt(); // true when the operation is over, well or not
+        bool see_enough();
         void give_up(Fault fault, int number = 0);
         Error error() const;
         void finish();
@@ -216,6 +225,10 @@ inline auto Stream::need(std::size_t bytes)
 inline auto Stream::handshake()
 {
     return StreamOperation<void>(*this, Awaiter::Want::secured, 0);
+}
+inline auto Stream::see(std::size_t bytes)
+{
+    return StreamOperation<void>(*this, Awaiter::Want::seen, bytes);
 }
 inline auto Stream::flush()
 {

@@ -6,7 +6,10 @@
 namespace bulkhead
 {
 
-DataReader::DataReader(std::size_t line_limit) : line_limit_(std::max<std::size_t>(line_limit, 1)) {}
+DataReader::DataReader(std::size_t line_limit, Framing framing)
+    : line_limit_(std::max<std::size_t>(line_limit, 1)), dots_(framing == Framing::dots)
+{
+}
 
 std::size_t DataReader::feed(std::string_view bytes, DataSink& sink)
 {
@@ -39,7 +42,7 @@ void DataReader::add_part(std::string_view bytes, DataSink& sink)
     if (part_.size() <= line_limit_ + 2)
         return;
     std::string_view text = part_;
-    if (at_line_start_ && text.front() == '.')
+    if (dots_ && at_line_start_ && text.front() == '.')
         text.remove_prefix(1);
     while (text.size() > line_limit_ + 1) {
         emit(text.substr(0, line_limit_), false, sink);
@@ -47,6 +50,20 @@ void DataReader::add_part(std::string_view bytes, DataSink& sink)
     }
     at_line_start_ = false;
     part_.erase(0, part_.size() - text.size());
+}
+
+void DataReader::finish(DataSink& sink)
+{
+    finished_ = true;
+    if (part_.empty())
+        return;
+    std::string_view text = part_;
+    while (text.size() > line_limit_) {
+        emit(text.substr(0, line_limit_), false, sink);
+        text.remove_prefix(line_limit_);
+    }
+    emit(text, true, sink);
+    part_.clear();
 }
 
 // text: all of the line that the sink has not seen, without the LF.
@@ -58,7 +75,7 @@ void DataReader::end_line(std::string_view text, DataSink& sink)
     else
         saw_bare_newline_ = true;
 
-    if (at_line_start_ && text.starts_with('.')) {
+    if (dots_ && at_line_start_ && text.starts_with('.')) {
         if (text.size() > 1) {
             text.remove_prefix(1);
         } else if (crlf && after_crlf_) {

@@ -32,13 +32,20 @@ public:
 class DataReader
 {
 public:
-    explicit DataReader(std::size_t line_limit = default_line_length_limit);
+    // Who says where the message ends: a dot line, or (RFC 3030) a count, and finish() is
+    // called; then a leading dot is text like any other.
+    enum class Framing { dots, chunks };
+
+    explicit DataReader(std::size_t line_limit = default_line_length_limit, Framing framing = Framing::dots);
 
     // Reads from the bytes until they or the message end; the number of bytes
     // used.  What is left behind the end is the client's next command.
     std::size_t feed(std::string_view bytes, DataSink& sink);
 
     bool finished() const { return finished_; }
+
+    // Framing::chunks: that was all.  A last line without an end gets one.
+    void finish(DataSink& sink);
 
     // So far: text after un-stuffing, plus two per line end.  For the size limit.
     std::uint64_t size() const { return size_; }
@@ -54,6 +61,7 @@ private:
     void emit(std::string_view text, bool complete, DataSink& sink);
 
     std::size_t line_limit_;
+    bool dots_;
     std::string part_;  // raw bytes of a line that is not complete yet; bounded
     std::string clean_; // scratch for lines with a bare CR
     std::uint64_t size_ = 0;

@@ -220,12 +220,12 @@ void Harness::talk(const std::function<void(BlockingClient&)>& client)
         auto policy = Policy::open(*config, params, rewriter);
         ASSERT_TRUE(policy) << policy.error().context;
         DiskSpace disk(".", 0, 0);
-        const auto forbidden = MatchList::open(params.forbidden_commands());
-        const auto noops = MatchList::open(params.noop_commands());
-        ASSERT_TRUE(forbidden) << forbidden.error().context;
+        ipc::Service flush(services.path("flush"));
+        const auto tables = ProtocolTables::open(*config, params);
+        ASSERT_TRUE(tables) << tables.error().context;
         SmtpdService service{
-            params, **policy,          cleanup,    disk, *forbidden,
-            *noops, "mx.example.test", "Bulkhead", 0,    offers_in(params.discarded_keywords())};
+            params, **policy,          cleanup,    disk, *tables,
+            flush,  "mx.example.test", "Bulkhead", 0,    offers_in(params.discarded_keywords())};
         int pair[2];
         ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         UniqueFd ours(pair[0]);

@@ -1,0 +1,50 @@
+// The tables and lists that the dialogue itself asks; those of restrictions are Policy's.
+// Opened before the jail, shared by all sessions of the worker.
+#pragma once
+
+#include "params.h"
+#include "peer.h"
+
+#include "async/task.h"
+#include "table/domain_list.h"
+#include "table/table.h"
+
+#include <string>
+
+namespace bulkhead
+{
+
+// A list of clients, by name or by address.
+class ClientList
+{
+public:
+    static Result<ClientList> open(const Config& config, const Param<std::string>& param);
+
+    // False also when a table of the list is broken: nobody gets a right by an accident.
+    Task<bool> contains(const Peer& client) const;
+    bool empty() const { return addresses_.empty(); }
+    bool is_stale() const { return addresses_.is_stale() || names_.is_stale(); }
+
+private:
+    MatchList addresses_;
+    MatchList names_;
+};
+
+struct ProtocolTables {
+    // The error names place, parameter and reason.
+    static Result<ProtocolTables> open(const Config& config, const SmtpdParams& params);
+    bool is_stale() const;
+
+    MatchList forbidden_commands;
+    MatchList noop_commands;
+    ClientList xclient_hosts;
+    ClientList xforward_hosts;
+    ClientList upstream_proxies; // clients that may begin with a PROXY header
+
+    // Looking up does not change what a table says, though it may move inside a file.
+    mutable TableList discarded_keywords; // by client address
+    mutable TableList command_filter;     // by command line
+    mutable TableList reject_footers;     // by reply
+};
+
+} // namespace bulkhead
