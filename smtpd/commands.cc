@@ -4,6 +4,8 @@
 #include "server_tls.h"
 #include "standalone_sink.h"
 
+#include "ipc/anvil.h"
+
 #include "base/text.h"
 #include "config/values.h"
 #include "log/log.h"
@@ -263,6 +265,9 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
             log::warn(fmt::format("Illegal address syntax from {} in MAIL command: {}", label(), arguments));
         co_return std::move(command.error());
     }
+    const bool too_much_mail = co_await does_too_much(ipc::ClientEvent::message);
+    if (too_much_mail)
+        co_return Reply(450, "4.7.1", "Error: too much mail from " + peer_.address);
     AccessSubject about = subject("MAIL");
     const std::string sender = command->sender.address;
     about.sender = sender;
@@ -307,6 +312,9 @@ Task<Reply> SmtpSession::rcpt(std::string_view arguments)
             log::warn(fmt::format("Illegal address syntax from {} in RCPT command: {}", label(), arguments));
         co_return command.error();
     }
+    const bool too_many_recipients = co_await does_too_much(ipc::ClientEvent::recipient);
+    if (too_many_recipients)
+        co_return Reply(450, "4.7.1", "Error: too many recipients from " + peer_.address);
     AccessSubject about = subject("RCPT");
     about.recipient = command->recipient.address;
     const Verdict verdict = co_await check(Step::recipient, about);

@@ -86,6 +86,25 @@ struct SmtpdParams : ParamSet {
                                "the delay of replies above smtpd_soft_error_limit"};
     Param<int> junk_commands{this, "smtpd_junk_command_limit", "${stress?{1}:{100}}", at_least(1),
                              "NOOP, RSET and VRFY without a message until each counts as an error"};
+    Param<int> connection_count_limit{this, "smtpd_client_connection_count_limit", "50", at_least(0),
+                                      "connections of one client at a time; 0: no limit"};
+    Param<int> connection_rate_limit{this, "smtpd_client_connection_rate_limit", "0", at_least(0),
+                                     "connections of one client per time unit; 0: no limit"};
+    Param<int> message_rate_limit{this, "smtpd_client_message_rate_limit", "0", at_least(0),
+                                  "messages of one client per time unit; 0: no limit"};
+    Param<int> recipient_rate_limit{this, "smtpd_client_recipient_rate_limit", "0", at_least(0),
+                                    "recipients of one client per time unit; 0: no limit"};
+    Param<int> new_tls_rate_limit{this, "smtpd_client_new_tls_session_rate_limit", "0", at_least(0),
+                                  "new TLS sessions of one client per time unit; 0: no limit"};
+    Param<int> auth_rate_limit{this, "smtpd_client_auth_rate_limit", "0", at_least(0),
+                               "login attempts of one client per time unit; 0: no limit"};
+    Param<std::string> limit_exceptions{this, "smtpd_client_event_limit_exceptions",
+                                        "${smtpd_client_connection_limit_exceptions:$mynetworks}",
+                                        "clients without these limits"};
+    Param<int> ipv4_prefix{this, "smtpd_client_ipv4_prefix_length", "32", between(0, 32),
+                           "IPv4 networks of this size count as one client"};
+    Param<int> ipv6_prefix{this, "smtpd_client_ipv6_prefix_length", "84", between(0, 128),
+                           "IPv6 networks of this size count as one client"};
     Param<std::int64_t> message_size{this, "message_size_limit", "10240000", at_least(0),
                                      "bytes of a message; 0: no limit"};
     Param<std::int64_t> minimum_free{this, "queue_minfree", "0", at_least(0),

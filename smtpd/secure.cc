@@ -4,6 +4,7 @@
 
 #include "server_tls.h"
 
+#include "ipc/anvil.h"
 #include "log/log.h"
 
 #include <fmt/format.h>
@@ -33,6 +34,9 @@ Task<Reply> SmtpSession::starttls(std::string_view arguments)
         co_return Reply(554, "5.5.1", "Error: TLS already active");
     if (!service_.tls->context())
         co_return Reply(454, "4.7.0", "TLS not available due to local problem");
+    const bool too_many = co_await does_too_much(ipc::ClientEvent::tls_rate);
+    if (too_many)
+        co_return Reply(454, "4.7.0", "Error: too many new TLS sessions from " + peer_.address);
     write(Reply(220, "2.0.0", "Ready to start TLS"));
     const bool encrypted = co_await start_tls();
     if (encrypted)
@@ -66,6 +70,13 @@ Task<bool> SmtpSession::start_tls()
     }
     tls_ = std::make_unique<tls::Facts>(connection.facts());
     server.log_success(label(), *tls_);
+    bool too_many = false;
+    if (!tls_->resumed)
+        too_many = co_await does_too_much(ipc::ClientEvent::new_tls);
+    if (too_many) {
+        write(turned_away("new TLS sessions"));
+        co_return false;
+    }
     // RFC 3207, 4.2: nothing that was said in clear is known any more.
     reset_transaction();
     helo_.clear();

@@ -103,8 +103,13 @@ Task<> SmtpSession::run()
         co_await find_client_name();
     if (!service_.standalone)
         log::info("connect from " + label());
+    bool turned_away_now = false;
+    if (!closing_)
+        turned_away_now = co_await begin_counting();
     if (!closing_)
         co_await begin_encrypted();
+    if (turned_away_now && !closing_)
+        write(turned_away("connections"));
     if (!closing_)
         co_await greet();
     for (unsigned commands = 1; !closing_; ++commands) {
@@ -130,6 +135,7 @@ Task<> SmtpSession::run()
         stream_.clear_deadline();
         (void)co_await stream_.flush();
     }
+    co_await end_counting();
     log_end();
 }
 

@@ -28,7 +28,12 @@
 namespace bulkhead
 {
 
+class ClientLimits;
 class ServerTls;
+namespace ipc
+{
+enum class ClientEvent : std::uint8_t;
+}
 namespace tls
 {
 struct Facts;
@@ -72,6 +77,7 @@ struct SmtpdService {
     bool standalone = false;
 
     const ServerTls* tls = nullptr; // null: none
+    ClientLimits* limits = nullptr; // null: none is set
 };
 
 class SmtpSession
@@ -173,6 +179,12 @@ private:
     Reply refuse(const AccessSubject& subject, Reply reply);
     void reset_transaction();
 
+    // ---- what one client may do in a time: limited.cc ----
+    Task<bool> begin_counting();
+    Task<> end_counting();
+    Task<bool> does_too_much(ipc::ClientEvent event);
+    Reply turned_away(std::string_view what) const;
+
     // ---- encryption: secure.cc ----
     Task<> begin_encrypted();
     Task<bool> start_tls();
@@ -213,6 +225,7 @@ private:
     unsigned discarded_;                 // EHLO keywords not offered
     int errors_ = 0;
     int junk_ = 0;
+    bool counted_ = false;  // client limits apply
     bool extended_ = false; // EHLO
     bool may_xclient_ = false;
     bool may_xforward_ = false;

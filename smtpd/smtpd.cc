@@ -1,5 +1,7 @@
 #include "smtpd.h"
 
+#include "client_limits.h"
+
 #include "dns/resolver.h"
 #include "log/log.h"
 
@@ -72,6 +74,8 @@ Result<> Smtpd::before_jail()
         params_, *policy_, *cleanup_, *disk_, tables_, *flush_, common().myhostname(), common().mail_name(),
         cleanup_flags_of(params_.overrides()), offers_in(params_.discarded_keywords())});
     service_->tls = tls_.get();
+    TRY(limits_, ClientLimits::open(config(), params_, service_name()));
+    service_->limits = limits_.get();
     return {};
 }
 

@@ -34,6 +34,7 @@ private:
     std::unique_ptr<dns::Resolver> resolver_; // used by policy_
     std::unique_ptr<Policy> policy_;
     std::unique_ptr<ServerTls> tls_;
+    std::unique_ptr<ClientLimits> limits_;
     std::optional<DiskSpace> disk_;
     std::optional<ipc::Service> flush_;
     ProtocolTables tables_;

@@ -42,8 +42,9 @@ enum class Kind : std::uint8_t {
     verify_update,
     flush_add, // flush.h
     flush_site,
+    client_event, // anvil.h
 };
-inline constexpr auto last_kind = static_cast<std::uint8_t>(Kind::flush_site);
+inline constexpr auto last_kind = static_cast<std::uint8_t>(Kind::client_event);
 
 class Message
 {

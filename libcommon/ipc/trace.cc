@@ -52,6 +52,8 @@ std::string_view name_of(Kind kind)
         return "waits for site";
     case Kind::flush_site:
         return "flush site";
+    case Kind::client_event:
+        return "client event";
     }
     return "unknown";
 }
