@@ -4,6 +4,7 @@
 #include "command.h"
 #include "config/values.h"
 #include "frame_client.h"
+#include "ipc/flush.h"
 #include "ipc/qmgr.h"
 #include "ipc/showq.h"
 #include "local_user.h"
@@ -205,6 +206,38 @@ Result<> ask_queue_manager(const ipc::QueueFlush& request)
     return Error{Fault::refused, std::string(answer.find("reason").value_or("no reason given"))};
 }
 
+bool is_down(const Error& error)
+{
+    return error.number == ENOENT || error.number == ECONNREFUSED;
+}
+
+// flush has a list of what waits for the site; where it does not run, the queue manager reads
+// the whole deferred queue.
+Result<> flush_site(const std::string& site)
+{
+    auto worker = FrameClient::connect("public/flush");
+    if (!worker && is_down(worker.error()))
+        return ask_queue_manager({.queue_id = {}, .destination = site});
+    if (!worker)
+        return worker.error();
+    TRY_VOID(worker->send(ipc::encode_flush_site(site)));
+    TRY(const ipc::Message message, worker->receive());
+    const auto answer = message.kind() == ipc::Kind::ok
+                            ? ipc::decode_flush_answer(message)
+                            : Result<ipc::FlushAnswer>(ipc::FlushAnswer::unavailable);
+    if (!answer)
+        return answer.error();
+    switch (*answer) {
+    case ipc::FlushAnswer::started:
+        return {};
+    case ipc::FlushAnswer::refused:
+        return Error{Fault::refused, "the site is not in fast_flush_domains of the running flush service"};
+    case ipc::FlushAnswer::unavailable:
+        break;
+    }
+    return Error{Fault::broken, "the flush service cannot do it now"};
+}
+
 bool is_site(std::string_view site)
 {
     return is_valid_domain(site, true) || literal_address(site);
@@ -250,11 +283,10 @@ int flush(const Command& command, const Config& config, const Request& request)
     else if (request.mode == Mode::flush_message)
         done = ask_queue_manager({.queue_id = request.operand, .destination = {}});
     else
-        done = ask_queue_manager({.queue_id = {}, .destination = lower(request.operand)});
+        done = flush_site(lower(request.operand));
     if (done)
         return 0;
-    const int number = done.error().number;
-    if (number == ENOENT || number == ECONNREFUSED)
+    if (is_down(done.error()))
         return command.fail(EX_UNAVAILABLE, "Cannot flush mail queue - mail system is down");
     return command.fail(EX_UNAVAILABLE, "Cannot flush mail queue - " + done.error().context);
 }

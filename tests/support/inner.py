@@ -1,0 +1,36 @@
+"""A client of our own workers' sockets: one request, one answer (libcommon/ipc/message.h)."""
+import socket
+import struct
+
+OK, FAILED, VERIFY_QUERY, VERIFY_UPDATE, FLUSH_ADD, FLUSH_SITE = 1, 2, 15, 16, 17, 18
+
+
+def frame(kind, attributes):
+    body = b''.join(bytes([len(name)]) + name.encode() + struct.pack('<I', len(value.encode())) + value.encode()
+                    for name, value in attributes)
+    return struct.pack('<BBBBI', 0xb5, 1, kind, 0, len(body)) + body
+
+
+def _exactly(connection, size):
+    data = b''
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        if not more:
+            raise ConnectionError('the worker has closed')
+        data += more
+    return data
+
+
+def ask(path, kind, **attributes):
+    """(kind, {name: value}) of the answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(path))
+        connection.sendall(frame(kind, [(name, str(value)) for name, value in attributes.items()]))
+        answered, size = struct.unpack('<2xBxI', _exactly(connection, 8))
+        body, values = _exactly(connection, size), {}
+    while body:
+        name, body = body[1:1 + body[0]].decode(), body[1 + body[0]:]
+        length, body = struct.unpack('<I', body[:4])[0], body[4:]
+        values[name], body = body[:length].decode(errors='replace'), body[length:]
+    return answered, values
