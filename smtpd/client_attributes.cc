@@ -59,7 +59,7 @@ Answer<std::vector<Attribute>> split_attributes(std::string_view command, std::s
     std::vector<Attribute> attributes;
     for (const std::string_view word : words) {
         const auto equal = word.find('=');
-        if (equal == std::string_view::npos)
+        if (equal == std::string_view::npos || equal == 0 || equal + 1 == word.size())
             return bad("Error: attribute=value expected");
         Attribute attribute;
         attribute.name = upper(word.substr(0, equal));

@@ -335,6 +335,8 @@ bool is_valid_domain(std::string_view domain, bool utf8)
 {
     if (domain.empty() || domain.size() > domain_limit || (utf8 && !is_valid_utf8(domain)))
         return false;
+    if (domain.find_first_not_of("0123456789.") == std::string_view::npos)
+        return false; // an address that lacks its brackets
     for (;;) {
         const auto dot = domain.find('.');
         if (!is_label(domain.substr(0, dot), utf8))

@@ -92,12 +92,12 @@ std::optional<Reply> apply(const Parameter& parameter, const CommandOptions& opt
     } else if (options.dsn && parameter.is("RET")) {
         const auto ret = parse_ret(parameter.value);
         if (!ret)
-            return refuse(syntax("Error: bad RET parameter syntax"));
+            return refuse(syntax("Bad RET parameter syntax"));
         command.ret = *ret;
     } else if (options.dsn && parameter.is("ENVID")) {
         auto envid = parse_envid(parameter.value);
         if (!envid)
-            return refuse(syntax("Error: bad ENVID parameter syntax"));
+            return refuse(syntax("Bad ENVID parameter syntax"));
         command.envid = *std::move(envid);
     } else if (options.auth && parameter.is("AUTH")) {
         auto auth = decode_xtext(parameter.value);
@@ -115,12 +115,12 @@ std::optional<Reply> apply(const Parameter& parameter, const CommandOptions& opt
     if (options.dsn && parameter.is("NOTIFY")) {
         const auto mask = parse_notify(parameter.value);
         if (!mask)
-            return syntax("Error: bad NOTIFY parameter syntax").error();
+            return syntax("Error: Bad NOTIFY parameter syntax").error();
         command.notify = *mask;
     } else if (options.dsn && parameter.is("ORCPT")) {
         auto orcpt = parse_orcpt(parameter.value, options.smtputf8);
         if (!orcpt)
-            return syntax("Error: bad ORCPT parameter syntax").error();
+            return syntax("Error: Bad ORCPT parameter syntax").error();
         command.orcpt = *std::move(orcpt);
     } else {
         return unsupported(parameter.whole).error();
@@ -158,7 +158,7 @@ CommandLine split_command(std::string_view line)
 Answer<MailCommand> parse_mail(std::string_view arguments, const CommandOptions& options)
 {
     const auto text = after_keyword(arguments, "FROM", options.strict);
-    if (!text)
+    if (!text || trim(*text).empty())
         return syntax("Syntax: MAIL FROM:<address>");
     const PathOptions path_options{options.strict, options.smtputf8};
     auto leading = parse_leading_path(*text, path_options);
@@ -177,7 +177,7 @@ Answer<MailCommand> parse_mail(std::string_view arguments, const CommandOptions&
 Answer<RcptCommand> parse_rcpt(std::string_view arguments, const CommandOptions& options)
 {
     const auto text = after_keyword(arguments, "TO", options.strict);
-    if (!text)
+    if (!text || trim(*text).empty())
         return syntax("Syntax: RCPT TO:<address>");
     const PathOptions path_options{options.strict, options.smtputf8};
     auto leading = parse_leading_path(*text, path_options);

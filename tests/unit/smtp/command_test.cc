@@ -65,7 +65,7 @@ TEST(ParseMail, RefusesTheRest)
         {"", "501 5.5.4 Syntax: MAIL FROM:<address>"},
         {"FROM", "501 5.5.4 Syntax: MAIL FROM:<address>"},
         {"TO:<a@b>", "501 5.5.4 Syntax: MAIL FROM:<address>"},
-        {"FROM:", "501 5.1.7 Bad sender address syntax"},
+        {"FROM:", "501 5.5.4 Syntax: MAIL FROM:<address>"},
         {"FROM:<a@b", "501 5.1.7 Bad sender address syntax"},
         {"FROM:<a@b>SIZE=1", "501 5.1.7 Bad sender address syntax"},
         {"FROM:<a\0@b>"s, "501 5.1.7 Bad sender address syntax"},
@@ -79,9 +79,9 @@ TEST(ParseMail, RefusesTheRest)
         {"FROM:<a@b> NOTIFY=NEVER", "555 5.5.4 Unsupported option: NOTIFY=NEVER"},
         {"FROM:<a@b> AUTH=<>", "555 5.5.4 Unsupported option: AUTH=<>"},
         {"FROM:<a@b> SMTPUTF8", "555 5.5.4 Unsupported option: SMTPUTF8"},
-        {"FROM:<a@b> RET=ALL", "501 5.5.4 Error: bad RET parameter syntax"},
-        {"FROM:<a@b> ENVID=", "501 5.5.4 Error: bad ENVID parameter syntax"},
-        {"FROM:<a@b> ENVID=a+00b", "501 5.5.4 Error: bad ENVID parameter syntax"},
+        {"FROM:<a@b> RET=ALL", "501 5.5.4 Bad RET parameter syntax"},
+        {"FROM:<a@b> ENVID=", "501 5.5.4 Bad ENVID parameter syntax"},
+        {"FROM:<a@b> ENVID=a+00b", "501 5.5.4 Bad ENVID parameter syntax"},
         {"FROM:<a@b> =", "555 5.5.4 Unsupported option: ="},
         {"FROM:<a@b> A B C D E F G H I J K L M N O P Q R S T U", "501 5.5.4 Error: too many parameters"},
     };
@@ -132,12 +132,12 @@ TEST(ParseRcpt, RefusesTheRest)
         {"", "501 5.5.4 Syntax: RCPT TO:<address>"},
         {"FROM:<a@b>", "501 5.5.4 Syntax: RCPT TO:<address>"},
         {"TO:<>", "501 5.1.3 Bad recipient address syntax"},
-        {"TO:", "501 5.1.3 Bad recipient address syntax"},
+        {"TO:", "501 5.5.4 Syntax: RCPT TO:<address>"},
         {"TO:<a@b", "501 5.1.3 Bad recipient address syntax"},
         {"TO:<a@b> SIZE=1", "555 5.5.4 Unsupported option: SIZE=1"},
-        {"TO:<a@b> NOTIFY=OFTEN", "501 5.5.4 Error: bad NOTIFY parameter syntax"},
-        {"TO:<a@b> ORCPT=x", "501 5.5.4 Error: bad ORCPT parameter syntax"},
-        {"TO:<a@b> ORCPT=rfc822;a+00b", "501 5.5.4 Error: bad ORCPT parameter syntax"},
+        {"TO:<a@b> NOTIFY=OFTEN", "501 5.5.4 Error: Bad NOTIFY parameter syntax"},
+        {"TO:<a@b> ORCPT=x", "501 5.5.4 Error: Bad ORCPT parameter syntax"},
+        {"TO:<a@b> ORCPT=rfc822;a+00b", "501 5.5.4 Error: Bad ORCPT parameter syntax"},
     };
     for (const auto& row : rows) {
         const auto rcpt = parse_rcpt(row.text, {});

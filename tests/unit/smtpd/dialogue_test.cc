@@ -3,8 +3,11 @@
 //   F: status reason  what cleanup answers (a number of ipc::cleanup_status, a text)
 //   S: text           a line that the server must send; * at the end: anything may follow
 //   C: text           a line that the client sends; lines in a row go out in one piece
-//   C> text           the same with \r, \n, \0 and \\ as written, and no line end added
+//   C> text           the same with \r, \n, \0, \xHH and \\ as written, and no line end added
 //   E:                the server closes the connection
+//   R: text           the same of the last line of a reply; its other lines may be any
+//   N: yes            the client comes over the network, from 127.0.0.1, not over a socket pair
+//   === name          a case of its own begins: what is said before the first is said for all of them
 // Empty lines and lines that begin with # are comments.
 #include "harness.h"
 
@@ -30,6 +33,11 @@ std::string unescape(std::string_view text)
             continue;
         }
         const char c = text[++i];
+        if (c == 'x' && i + 2 < text.size()) {
+            out += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
+            i += 2;
+            continue;
+        }
         out += c == 'r' ? '\r' : c == 'n' ? '\n' : c == '0' ? '\0' : c;
     }
     return out;
@@ -43,20 +51,31 @@ bool matches(std::string_view pattern, std::string_view line)
 }
 
 struct Script {
+    std::string name;
+    bool network = false;
     std::string settings;
     ipc::CleanupResult result;
     std::vector<std::string> lines;
 };
 
-Script read_script(const std::string& path)
+// The cases of a file.
+std::vector<Script> read_scripts(const std::string& path)
 {
-    Script script;
+    std::vector<Script> scripts(1);
     const auto text = read_file(path);
     for (const std::string_view line : split(text ? *text : std::string(), "\n")) {
         if (line.starts_with('#'))
             continue;
+        if (line.starts_with("=== ")) {
+            scripts.push_back(scripts.front());
+            scripts.back().name = line.substr(4);
+            continue;
+        }
+        Script& script = scripts.back();
         if (line.starts_with("P: ")) {
             script.settings += std::string(line.substr(3)) + "\n";
+        } else if (line.starts_with("N: ")) {
+            script.network = true;
         } else if (line.starts_with("F: ")) {
             const auto rest = line.substr(3);
             const auto blank = std::min(rest.find(' '), rest.size());
@@ -66,7 +85,39 @@ Script read_script(const std::string& path)
             script.lines.emplace_back(line);
         }
     }
-    return script;
+    if (scripts.size() > 1 && scripts.front().lines.empty())
+        scripts.erase(scripts.begin());
+    return scripts;
+}
+
+// What the client does; adds to problem what was otherwise than written.
+void follow(const Script& script, BlockingClient& side, std::string& problem)
+{
+    std::string unsent;
+    int number = 0; // of lines that are no comments
+    for (const std::string& line : script.lines) {
+        ++number;
+        const std::string text = line.size() > 3 ? line.substr(3) : std::string();
+        if (line.starts_with("C>")) {
+            unsent += unescape(text);
+            continue;
+        }
+        if (line.starts_with("C:")) {
+            unsent += text + "\r\n";
+            continue;
+        }
+        side.send(unsent);
+        unsent.clear();
+        auto answer = side.read_line();
+        while (line.starts_with("R:") && answer && answer->size() > 3 && (*answer)[3] == '-')
+            answer = side.read_line();
+        const bool good = line.starts_with("E:") ? !answer : answer && matches(text, *answer);
+        if (good)
+            continue;
+        problem =
+            "line " + std::to_string(number) + "\nwant: " + line + "\ngot:  " + answer.value_or("(closed)");
+        return;
+    }
 }
 
 class Dialogue : public testing::TestWithParam<std::string>
@@ -75,34 +126,16 @@ class Dialogue : public testing::TestWithParam<std::string>
 
 TEST_P(Dialogue, GoesAsWritten)
 {
-    const Script script = read_script(TEST_DATA "/../dialogues/" + GetParam() + ".dlg");
-    ASSERT_FALSE(script.lines.empty());
-    Harness harness(script.settings);
-    harness.services.result = script.result;
-    const auto client = [&](BlockingClient& side) {
-        std::string unsent;
-        for (const std::string& line : script.lines) {
-            const std::string text = line.size() > 3 ? line.substr(3) : std::string();
-            if (line.starts_with("C>")) {
-                unsent += unescape(text);
-                continue;
-            }
-            if (line.starts_with("C:")) {
-                unsent += text + "\r\n";
-                continue;
-            }
-            side.send(unsent);
-            unsent.clear();
-            const auto answer = side.read_line();
-            if (line.starts_with("E:")) {
-                EXPECT_FALSE(answer) << *answer;
-                return;
-            }
-            ASSERT_TRUE(answer) << "closed instead of " << text;
-            ASSERT_TRUE(matches(text, *answer)) << "want: " << text << "\ngot:  " << *answer;
-        }
-    };
-    harness.talk(client);
+    const auto scripts = read_scripts(TEST_DATA "/../dialogues/" + GetParam() + ".dlg");
+    for (const Script& script : scripts) {
+        ASSERT_FALSE(script.lines.empty());
+        Harness harness(script.settings);
+        harness.network = script.network;
+        harness.services.result = script.result;
+        std::string problem;
+        harness.talk([&](BlockingClient& side) { follow(script, side, problem); });
+        EXPECT_EQ(problem, "") << script.name;
+    }
 }
 
 std::vector<std::string> dialogues()

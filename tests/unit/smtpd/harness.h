@@ -86,6 +86,7 @@ struct Harness {
 
     FakeServices services;
     SmtpdParams params;
+    bool network = false; // the client is 127.0.0.1
 };
 
 } // namespace bulkhead::smtpd_test

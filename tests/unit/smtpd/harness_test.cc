@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <netinet/in.h>
 #include <sys/time.h>
 
 namespace bulkhead::smtpd_test
@@ -56,6 +57,22 @@ Result<Config> make_config(const std::string& settings)
     if (!main)
         return main.error();
     return Config::from(*std::move(main), "/etc/x");
+}
+
+// Two ends of a connection over the loopback interface.
+void connect_pair(int* pair)
+{
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    const bool listens = ::bind(listener.get(), any, size) == 0 && ::listen(listener.get(), 1) == 0 &&
+                         ::getsockname(listener.get(), any, &size) == 0;
+    pair[1] = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ensure(listens && ::connect(pair[1], any, size) == 0, "a connection of the test");
+    pair[0] = ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
 }
 
 Task<> run_session(UniqueFd fd, SmtpdService* service)
@@ -227,7 +244,10 @@ void Harness::talk(const std::function<void(BlockingClient&)>& client)
             params, **policy,          cleanup,    disk, *tables,
             flush,  "mx.example.test", "Bulkhead", 0,    offers_in(params.discarded_keywords())};
         int pair[2];
-        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        if (network)
+            connect_pair(pair);
+        else
+            ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         UniqueFd ours(pair[0]);
         UniqueFd theirs(pair[1]);
         ASSERT_TRUE(set_nonblocking(ours.get()));
