@@ -1,11 +1,13 @@
 // bulkhead: starts, stops and asks the mail system of a configuration folder.
 //
 //     bulkhead [-c DIR] [-v] start | start-fg | stop | abort | reload | flush | check |
-//                            status [--pids] | logrotate | spool ... | /COMMAND ...
+//                            drain [SECONDS] | status [--json | --pids] | logrotate | spool ... | /COMMAND
+//                            ...
 //
 // By the name of postfix it is what scripts of Postfix call: they find all its verbs.
 // DIR may be the folder of any environment of a running master: on the primary's a verb is
 // about the whole system, on another's about that environment.
+#include "base/clock.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "config/install_paths.h"
@@ -14,7 +16,10 @@
 #include "environment_command.h"
 #include "log/log.h"
 #include "os/files.h"
+#include "spool_environment.h"
 #include "spool_inspector.h"
+#include "spool_report.h"
+#include "status_report.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -22,6 +27,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -38,6 +44,8 @@ namespace
 
 constexpr int stop_patience = 10'000; // milliseconds; the master needs two seconds at most
 constexpr int poll_step = 10;
+constexpr Seconds usual_drain_time{30};
+constexpr std::uint64_t longest_drain = 24 * 3600;
 
 struct Request {
     std::string directory;
@@ -53,6 +61,7 @@ struct MailSystem {
     MaillogSettings log;
     std::string rotate_suffix;
     std::string compressor;
+    Seconds drain_time{0};
 };
 
 Result<MailSystem> open_mail_system(const Request& request)
@@ -65,6 +74,8 @@ Result<MailSystem> open_mail_system(const Request& request)
     system.log = MaillogSettings::from(config);
     system.rotate_suffix = config.raw("maillog_file_rotate_suffix").value_or("");
     system.compressor = config.get("maillog_file_compressor");
+    TRY(const std::int64_t drain_time, config.get_seconds("shutdown_drain_time"));
+    system.drain_time = Seconds(drain_time);
     if (const auto opened = open_maillog(system.log, "postfix-script", false, true); !opened)
         log::warn(opened.error().context);
     return system;
@@ -150,10 +161,45 @@ bool is_running(const MailSystem& system)
     return running_master(system.queue_directory).has_value();
 }
 
+// The spool of the primary environment whose running master is to start this one too; empty
+// when there is none, and it gets a master of its own.
+std::string primary_spool(const Request& request)
+{
+    const std::string primary = absolute(default_config_directory());
+    if (primary == request.directory)
+        return {};
+    const auto config = Config::load(primary, {}, "bulkhead");
+    if (!config)
+        return {};
+    const std::vector<std::string> listed = config->get_list("multi_instance_directories");
+    const bool is_listed = std::find(listed.begin(), listed.end(), request.directory) != listed.end();
+    return is_listed && running_master(config->queue_directory()) ? config->queue_directory() : "";
+}
+
+// One that has just been stopped may still be leaving.
+int start_in_running_master(const Request& request, const std::string& primary)
+{
+    for (int waited = 0;; waited += poll_step) {
+        const auto answer = ask_master(primary, "start " + request.directory);
+        if (answer)
+            return 0;
+        if (waited >= stop_patience || answer.error().context.find("still leaving") == std::string::npos)
+            return fail(answer.error().context);
+        ::usleep(poll_step * 1000);
+    }
+}
+
 int start(const Request& request, const MailSystem& system)
 {
-    if (is_running(system))
+    const std::string primary = primary_spool(request);
+    if (primary.empty()
+            ? is_running(system)
+            : running_master(system.queue_directory) && ask_master(system.queue_directory, "status"))
         return fail(fmt::format("{} is already running", system.product));
+    if (!primary.empty()) {
+        announce(fmt::format("starting {}", system.product));
+        return start_in_running_master(request, primary);
+    }
     announce_start(system, false);
     const int status = run_and_wait(master_command(request, "-w"));
     if (status != 0)
@@ -171,6 +217,16 @@ int start_in_foreground(const Request& request, const MailSystem& system)
     execute(master_command(request, "-d"));
 }
 
+int wait_for_end(const MailSystem& system, int patience)
+{
+    for (int waited = 0; running_master(system.queue_directory); waited += poll_step) {
+        if (waited >= patience)
+            return fail(fmt::format("{} does not end", system.product));
+        ::usleep(poll_step * 1000);
+    }
+    return 0;
+}
+
 // Asks for the end and waits for it.  A master that does not answer gets the signal.
 int end(const MailSystem& system, std::string_view request, std::string_view doing)
 {
@@ -180,12 +236,7 @@ int end(const MailSystem& system, std::string_view request, std::string_view doi
     announce(fmt::format("{} {}", doing, system.product));
     if (!ask_master(system.queue_directory, request))
         ::kill(*pid, SIGTERM);
-    for (int waited = 0; waited < stop_patience; waited += poll_step) {
-        if (!running_master(system.queue_directory))
-            return 0;
-        ::usleep(poll_step * 1000);
-    }
-    return fail(fmt::format("{} does not end", system.product));
+    return wait_for_end(system, stop_patience);
 }
 
 int stop(const Request&, const MailSystem& system)
@@ -196,6 +247,46 @@ int stop(const Request&, const MailSystem& system)
 int abort_now(const Request&, const MailSystem& system)
 {
     return end(system, "abort", "aborting");
+}
+
+void report_what_is_left(const std::string& directory)
+{
+    const auto environment = open_environment(directory);
+    if (!environment)
+        return;
+    const auto counts = count_messages(environment->spool);
+    if (counts)
+        log::info(fmt::format("environment {}: {} messages are left: {}", environment->name, counts->total(),
+                              counts_text(*counts)));
+}
+
+// No new clients; sessions and deliveries are finished, what waits is tried once more.
+int drain(const Request& request, const MailSystem& system)
+{
+    Seconds time = system.drain_time > Seconds(0) ? system.drain_time : usual_drain_time;
+    if (!request.arguments.empty()) {
+        const auto given = parse_unsigned(request.arguments[0]);
+        if (!given || *given > longest_drain)
+            return fail(fmt::format("drain: not a number of seconds: {}", request.arguments[0]));
+        time = Seconds(*given);
+    }
+    if (!running_master(system.queue_directory))
+        return fail(fmt::format("{} is not running", system.product));
+    announce(fmt::format("draining {}", system.product));
+    std::vector<std::string> directories{system.directory};
+    if (const auto lines = ask_master(system.queue_directory, "status"); lines) {
+        directories.clear();
+        for (const EnvironmentStatus& environment : parse_status(*lines))
+            if (environment.state == "running")
+                directories.push_back(environment.config_directory);
+    }
+    const auto asked = ask_master(system.queue_directory, fmt::format("drain {}", time.count()));
+    if (!asked)
+        return fail(asked.error().context);
+    const int code = wait_for_end(system, static_cast<int>(time.count()) * 1000 + stop_patience);
+    for (const std::string& directory : directories)
+        report_what_is_left(directory);
+    return code;
 }
 
 // A system that is down is stopped already.
@@ -243,23 +334,6 @@ int refuse_tls(const Request&)
     return 1;
 }
 
-// The words of the master's lines, as a table for people.
-void print_status(const std::vector<std::string>& lines)
-{
-    for (const std::string& line : lines) {
-        const std::vector<std::string_view> words = split(line, " ");
-        if (words.size() >= 6 && words[0] == "environment") {
-            fmt::print("{:<20} {:<8} {:<14} {:<14} {}", words[1], words[2], words[3], words[4], words[5]);
-            for (std::size_t i = 6; i < words.size(); ++i)
-                fmt::print(" {}", words[i]);
-            fmt::print("\n");
-        } else if (words.size() >= 2 && words[0] == "refused") {
-            fmt::print("{:<20} {:<8} {}\n", words[1], "refused",
-                       std::string_view(line).substr(9 + words[1].size()));
-        }
-    }
-}
-
 int print_pids(const MailSystem& system)
 {
     const auto pids = ask_master(system.queue_directory, "pids");
@@ -274,14 +348,25 @@ int status(const Request& request, const MailSystem& system)
 {
     if (!request.arguments.empty() && std::string_view(request.arguments[0]) == "--pids")
         return print_pids(system);
+    const bool json = !request.arguments.empty() && std::string_view(request.arguments[0]) == "--json";
     const auto pid = running_master(system.queue_directory);
     if (!pid) {
-        log::info(fmt::format("{} is not running", system.product));
+        if (json)
+            fmt::print("{}", status_json(0, {}, 0));
+        else
+            log::info(fmt::format("{} is not running", system.product));
         return 1;
     }
-    log::info(fmt::format("{} is running: PID: {}", system.product, *pid));
-    if (const auto lines = ask_master(system.queue_directory, "status"))
-        print_status(*lines);
+    if (!json)
+        log::info(fmt::format("{} is running: PID: {}", system.product, *pid));
+    const auto lines = ask_master(system.queue_directory, "status");
+    if (!lines)
+        return 0;
+    std::vector<EnvironmentStatus> environments = parse_status(*lines);
+    for (EnvironmentStatus& environment : environments)
+        look_into_spool(environment);
+    const std::int64_t now = std::time(nullptr);
+    fmt::print("{}", json ? status_json(*pid, environments, now) : status_text(environments, now));
     return 0;
 }
 
@@ -349,12 +434,13 @@ constexpr std::array<Verb, 18> verbs{{
      "the same in the foreground, also as a container's first process"},
     {"stop", stop, nullptr, "end all workers and the master"},
     {"quick-stop", quick_stop, nullptr, "the same; no error when it is not running"},
-    {"drain", stop, nullptr, "the same as stop"},
+    {"drain", drain, nullptr, "no new clients, finish what runs, for at most so many SECONDS; then stop"},
     {"abort", abort_now, nullptr, "kill them"},
     {"reload", reload, nullptr, "read the configuration again; no session is dropped"},
     {"flush", flush, nullptr, "try to deliver everything in the queue now"},
     {"check", nullptr, check, "check the configuration, make or repair the spool folders"},
-    {"status", status, nullptr, "is it running? --pids: the master's and all workers' process numbers"},
+    {"status", status, nullptr,
+     "is it running, and what do the environments do? --json; --pids: all process numbers"},
     {"logrotate", rotate_log, nullptr, "put the log file aside, compressed, and begin a new one"},
     {"set-permissions", nullptr, check, "the same as check"},
     {"upgrade-configuration", upgrade_configuration, nullptr, "the same as check: nothing needs a new form"},
@@ -385,11 +471,24 @@ int refuse_word(std::string_view program, std::string_view word)
     return usage(stderr, EX_USAGE);
 }
 
+// Without root a system that is the caller's alone: its spool is, or will be.
+bool is_own_system(const Request& request)
+{
+    const auto config = Config::load(request.directory, {}, "bulkhead");
+    if (!config)
+        return false;
+    const std::string queue = config->queue_directory();
+    struct stat st{};
+    if (::stat(queue.c_str(), &st) == 0)
+        return st.st_uid == ::geteuid();
+    return ::access(queue.substr(0, queue.rfind('/')).c_str(), W_OK) == 0;
+}
+
 int perform(const Verb& verb, const Request& request)
 {
     if (verb.alone == nullptr && verb.on_system == nullptr)
         return usage(stdout, 0);
-    if (verb.name != "spool" && ::geteuid() != 0) {
+    if (verb.name != "spool" && ::geteuid() != 0 && !is_own_system(request)) {
         fmt::print(stderr, "bulkhead: fatal: only root can do this\n");
         return EX_NOPERM;
     }

@@ -148,6 +148,7 @@ void Command::open_log(const Config& config, std::string_view tag)
         fmt::format("{}/public/{}", config.queue_directory(), config.get("postlog_service_name"));
     if (!settings.file.empty() && answers(socket)) {
         target.kind = log::Target::Kind::postlog;
+        target.json = settings.json;
         target.path = socket;
     } else if (!settings.file.empty() && ::geteuid() == 0) {
         if (const auto opened = open_maillog(settings, name_, false, false); !opened)

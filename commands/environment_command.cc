@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -55,7 +56,15 @@ int become_environment_command(const Config& config, std::span<char*> words)
     pointers.push_back(nullptr);
     std::vector<char*> arguments(words.begin(), words.end());
     arguments.push_back(nullptr);
-    ::execve(arguments[0], arguments.data(), pointers.data());
+    // A bare name: a command of ours, else one of the system's.
+    const std::string own = fmt::format("{}/{}", install_paths().command_directory, words[0]);
+    const bool is_bare = std::string_view(words[0]).find('/') == std::string_view::npos;
+    if (is_bare && ::access(own.c_str(), X_OK) == 0)
+        ::execve(own.c_str(), arguments.data(), pointers.data());
+    else if (is_bare)
+        ::execvpe(arguments[0], arguments.data(), pointers.data());
+    else
+        ::execve(arguments[0], arguments.data(), pointers.data());
     const int number = errno;
     fmt::print(stderr, "bulkhead: fatal: {}\n", system_error(arguments[0], number).context);
     return number == ENOENT ? 127 : 126;

@@ -246,6 +246,7 @@ Result<std::vector<Endpoint>> plan_endpoints(const ServiceEntry& service, const 
                                 service.is_private ? "private" : "public", service.name);
     endpoint.key = "unix " + endpoint.path;
     endpoint.datagram = service.type == ServiceType::unix_dgram;
+    endpoint.is_inner = service.is_private;
     return std::vector<Endpoint>{std::move(endpoint)};
 }
 

@@ -25,6 +25,9 @@ struct Endpoint {
     bool datagram = false;
     sockaddr_storage address{}; // inet
     socklen_t length = 0;
+
+    // For siblings only: nobody connects while all of them sleep.
+    bool is_inner = false;
 };
 
 // An inet service without a host listens on every address of inet_interfaces, of

@@ -1,6 +1,7 @@
 #include "environment.h"
 
 #include "log/log.h"
+#include "wakeup.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,6 +17,10 @@ namespace bulkhead
 
 namespace
 {
+
+// While it finishes: the queue manager needs a moment to take up what was deferred.
+constexpr Milliseconds first_look{600};
+constexpr Milliseconds next_look{200};
 
 Error broken(const std::string& place, std::string_view name, const Error& error)
 {
@@ -88,8 +93,9 @@ Result<> make_data_folder(const EnvironmentPlan& plan)
 } // namespace
 
 Environment::Environment(EnvironmentPlan plan, bool primary, ProcessTable& processes)
-    : host_{.plan = std::move(plan), .label = {}, .processes = processes, .mail_may_wait = {}}
+    : host_{.plan = std::move(plan), .label = {}, .processes = processes, .mail_may_wait = {}, .wake = {}}
 {
+    host_.wake = [this] { return wake(); };
     host_.mail_may_wait = [this] {
         for (const auto& service : services_)
             if (service->plan().kind == ServicePlan::Kind::qmgr)
@@ -150,6 +156,8 @@ Result<> Environment::open_endpoints(const std::vector<ServicePlan>& services)
     for (const ServicePlan& service : services) {
         for (const Endpoint& endpoint : service.endpoints) {
             const auto present = listeners_.find(endpoint.key);
+            if (endpoint.is_inner && !awake_)
+                continue;
             if (present != listeners_.end() && present->second.is_reachable())
                 continue;
             auto listener = Listener::open(endpoint, plan().owner, plan().owner_group);
@@ -175,8 +183,34 @@ std::vector<const Listener*> Environment::listeners_of(const ServicePlan& servic
 {
     std::vector<const Listener*> result;
     for (const Endpoint& endpoint : service.endpoints)
-        result.push_back(&listeners_.at(endpoint.key));
+        if (const auto found = listeners_.find(endpoint.key); found != listeners_.end())
+            result.push_back(&found->second);
     return result;
+}
+
+// Called before each worker's start; the first one finds the sockets of its siblings.
+Result<> Environment::wake()
+{
+    if (awake_)
+        return {};
+    for (const auto& service : services_) {
+        for (const Endpoint& endpoint : service->plan().endpoints) {
+            if (!endpoint.is_inner || listeners_.contains(endpoint.key))
+                continue;
+            auto listener = Listener::open(endpoint, plan().owner, plan().owner_group);
+            if (!listener)
+                return Error{Fault::io,
+                             fmt::format("{}: service {}: {}", service->plan().place, service->plan().name,
+                                         listener.error().context),
+                             listener.error().number};
+            listeners_.emplace(endpoint.key, std::move(*listener));
+        }
+    }
+    awake_ = true;
+    for (const auto& service : services_)
+        if (!service->listens())
+            service->listen_also(listeners_of(service->plan()));
+    return {};
 }
 
 void Environment::begin()
@@ -241,6 +275,42 @@ Result<> Environment::reload(EnvironmentPlan next)
     begin();
     sweep();
     return {};
+}
+
+void Environment::finish(Milliseconds time, std::function<void()> done)
+{
+    if (finished_)
+        return;
+    finished_ = std::move(done);
+    finish_until_ = SteadyClock::now() + time;
+    for (const auto& service : services_) {
+        if (service->plan().type != ServiceType::inet && service->plan().type != ServiceType::pass)
+            continue;
+        service->drain();
+        for (const Endpoint& endpoint : service->plan().endpoints)
+            listeners_.erase(endpoint.key);
+    }
+    if (has_queued_mail(plan().spool))
+        (void)flush();
+    finishing_ = std::make_unique<Timer>([this] { look_whether_finished(); });
+    finishing_->start(first_look);
+}
+
+// Clients are gone and nothing is on its way, twice in a row: between two queues a message
+// can be overlooked once.
+void Environment::look_whether_finished()
+{
+    const bool served = std::ranges::any_of(services_, [](const auto& service) {
+        const ServiceType type = service->plan().type;
+        return (type == ServiceType::inet || type == ServiceType::pass) && service->worker_count() > 0;
+    });
+    const bool quiet = !served && !has_moving_mail(plan().spool);
+    quiet_looks_ = quiet ? quiet_looks_ + 1 : 0;
+    if (quiet_looks_ < 2 && SteadyClock::now() < finish_until_) {
+        finishing_->start(next_look);
+        return;
+    }
+    finished_();
 }
 
 void Environment::drain()
@@ -342,6 +412,11 @@ std::set<std::string> Environment::endpoint_keys() const
     for (const auto& [key, listener] : listeners_)
         keys.insert(key);
     return keys;
+}
+
+std::size_t Environment::listener_count() const
+{
+    return listeners_.size();
 }
 
 } // namespace bulkhead

@@ -28,6 +28,10 @@ public:
     // All or nothing: an error leaves the running generation as it is.
     Result<> reload(EnvironmentPlan plan);
 
+    // No more clients from the network; what runs is finished and the queue tried once more,
+    // for at most `time`.  Then `done`, from the loop.
+    void finish(Milliseconds time, std::function<void()> done);
+
     void drain();                 // no more clients; workers finish
     void stop(bool with_loggers); // workers break off; those that write the log come last
     void kill();
@@ -43,6 +47,10 @@ public:
     void sweep();
 
     bool is_leaving() const { return leaving_; }
+    bool is_finishing() const { return finishing_ != nullptr; }
+    bool is_awake() const { return awake_; }
+    std::size_t listener_count() const;
+    const std::string& last_error() const { return host_.last_error; }
     bool has_workers(bool with_loggers = true) const;
     std::size_t worker_count() const;
     std::uint64_t session_count() const;
@@ -59,6 +67,8 @@ private:
     Result<> open_endpoints(const std::vector<ServicePlan>& services);
     std::vector<const Listener*> listeners_of(const ServicePlan& service) const;
     Result<> check_same_place(const EnvironmentPlan& plan) const;
+    Result<> wake();
+    void look_whether_finished();
 
     ServiceHost host_;
     std::vector<LockFile> locks_;
@@ -68,6 +78,11 @@ private:
     std::vector<std::unique_ptr<Service>> retired_;
     std::unique_ptr<ControlDoor> control_;
     std::unique_ptr<Timer> end_;
+    std::unique_ptr<Timer> finishing_;
+    std::function<void()> finished_;
+    SteadyTime finish_until_{};
+    int quiet_looks_ = 0;
+    bool awake_ = false; // has its inner sockets
     bool leaving_ = false;
 };
 

@@ -208,8 +208,8 @@ int run(int argc, char** argv)
         complain("usage: master -c DIR [-d | -w | -t | -n] [-v]; DIR is an absolute path");
         return EX_USAGE;
     }
-    if (::geteuid() != 0) {
-        complain("only root can do this");
+    if (::geteuid() != 0 && options->mode == Options::Mode::daemon) {
+        complain("only root can do this; another user may start it in the foreground, for himself alone");
         return EX_NOPERM;
     }
     install_paths();

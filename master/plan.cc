@@ -31,6 +31,14 @@ Error at(const Config& config, std::string_view name, Fault fault, std::string_v
 
 Result<> find_users(const Config& config, EnvironmentPlan& plan)
 {
+    plan.owner_name = config.get("mail_owner");
+    plan.owner_place = config.place("mail_owner");
+    plan.rootless = ::geteuid() != 0;
+    if (plan.rootless) {
+        plan.owner = ::geteuid();
+        plan.owner_group = plan.setgid_group = ::getegid();
+        return {};
+    }
     const passwd* const owner = ::getpwnam(config.get("mail_owner").c_str());
     if (owner == nullptr)
         return at(config, "mail_owner", Fault::not_found, "no such user");
@@ -143,7 +151,7 @@ Result<std::optional<ServicePlan>> plan_service(const ServiceEntry& entry, const
     TRY_VOID(check_overrides(entry, config));
     TRY(plan.endpoints, plan_endpoints(entry, config));
     plan.options = {"-n", entry.name, "-t", std::string(service_type_name(entry.type))};
-    if (entry.chroot)
+    if (entry.chroot && ::geteuid() == 0)
         plan.options.emplace_back("-c");
     if (entry.unprivileged)
         plan.options.emplace_back("-u");
@@ -161,6 +169,13 @@ Result<std::optional<ServicePlan>> plan_service(const ServiceEntry& entry, const
     return std::optional{std::move(plan)};
 }
 
+// Services of Postfix whose work is no worker's own here: TLS sessions and idle connections
+// are kept by those who use them (docs/migrating.md).
+bool is_done_elsewhere(std::string_view program)
+{
+    return program == "tlsmgr" || program == "scache";
+}
+
 Result<> plan_services(const EnvironmentConfig& source, EnvironmentPlan& plan)
 {
     std::map<std::string, std::string> taken; // endpoint key -> place
@@ -169,6 +184,8 @@ Result<> plan_services(const EnvironmentConfig& source, EnvironmentPlan& plan)
         if (is_disabled(entry, disabled))
             continue;
         TRY(auto service, plan_service(entry, source.config));
+        if (!service && is_done_elsewhere(entry.command))
+            continue;
         if (!service) {
             plan.warnings.push_back(fmt::format("{}: service {}: program {} is not in {}; the service is off",
                                                 entry.place(), entry.name, entry.command,
@@ -192,7 +209,7 @@ void warn_of_writable(const std::string& path, std::vector<std::string>& warning
     struct stat st{};
     if (::stat(path.c_str(), &st) != 0)
         return;
-    if (st.st_uid != 0)
+    if (st.st_uid != 0 && st.st_uid != ::geteuid())
         warnings.push_back("not owned by root: " + path);
     if ((st.st_mode & 022) != 0)
         warnings.push_back("group or other writable: " + path);
@@ -234,9 +251,13 @@ Result<EnvironmentPlan> plan_environment(const std::string& config_directory, bo
     TRY_VOID(find_folders(config, plan));
     TRY(const std::int64_t throttle, config.get_seconds("service_throttle_time"));
     plan.throttle_time = Seconds(throttle);
+    TRY(const std::int64_t drain, config.get_seconds("shutdown_drain_time"));
+    plan.drain_time = Seconds(drain);
     plan.worker_environment = worker_environment(config, config_directory);
     if (primary)
         plan.secondary_directories = secondary_directories(config);
+    if (const std::string format = config.get("maillog_format"); format != "classic" && format != "json")
+        return at(config, "maillog_format", Fault::config, "must be classic or json");
     for (const std::string_view file : {"", "/main.cf", "/master.cf"})
         warn_of_writable(fmt::format("{}{}", config_directory, file), plan.warnings);
     TRY_VOID(plan_services(*source, plan));

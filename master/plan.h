@@ -54,15 +54,19 @@ struct EnvironmentPlan {
     std::string config_directory;
     std::string version;
 
+    bool rootless = false; // one ordinary user for everything, no jail
     uid_t owner = 0;
+    std::string owner_name;
     gid_t owner_group = 0;
     gid_t setgid_group = 0;
     SpoolLayout spool;
     std::string data_directory;
     std::string queue_place; // where main.cf says so
+    std::string owner_place;
     std::string data_place;
 
     Seconds throttle_time{60};
+    Seconds drain_time{0}; // of a primary: what SIGTERM leaves to sessions and deliveries
     MaillogSettings log;
     UniqueFd main_cf;                               // sealed: what this generation's workers read
     std::vector<std::string> worker_environment;    // NAME=value

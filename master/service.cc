@@ -42,6 +42,12 @@ void Service::listen(std::vector<const Listener*> listeners)
     }
 }
 
+void Service::listen_also(std::vector<const Listener*> listeners)
+{
+    listen(std::move(listeners));
+    update_watch();
+}
+
 void Service::begin()
 {
     closed_ = false;
@@ -162,6 +168,11 @@ void Service::note_overflow()
 
 void Service::start(bool with_wake_order)
 {
+    if (const auto woken = host_.wake(); !woken) {
+        warn(fmt::format("{} -- throttling", woken.error().context));
+        pause(throttle_.note(Throttle::Ending::bad_startup, SteadyClock::now()));
+        return;
+    }
     Launch what{.program = plan_.program,
                 .words = plan_.command_line(SteadyClock::now() < stress_until_),
                 .environment = host_.plan.worker_environment,
@@ -393,6 +404,7 @@ void Service::append_pids(std::vector<pid_t>& to) const
 
 void Service::warn(std::string_view text) const
 {
+    host_.last_error = text;
     log::warn(fmt::format("{}{}", host_.label, text));
 }
 

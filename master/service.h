@@ -31,6 +31,8 @@ struct ServiceHost {
     std::string label;    // in front of log lines: empty for the primary, else "NAME: "
     ProcessTable& processes;
     std::function<void()> mail_may_wait; // the queue manager may not have heard of all mail
+    std::function<Result<>()> wake;      // before the first worker: the inner sockets
+    std::string last_error = {};         // the last thing that was warned of
 };
 
 class Service
@@ -46,6 +48,9 @@ public:
     // when they are needed.  begin() must follow.
     void reload(ServicePlan plan, std::vector<const Listener*> listeners);
 
+    // Sockets that were not there at the start.
+    void listen_also(std::vector<const Listener*> listeners);
+
     void drain();         // workers finish and leave; none is started any more
     void drain_workers(); // the same, but new ones are started when needed
     void stop();          // workers break off
@@ -58,6 +63,7 @@ public:
     void worker_ended(pid_t pid, int status);
 
     const ServicePlan& plan() const { return plan_; }
+    bool listens() const { return listeners_.size() == plan_.endpoints.size(); }
     std::size_t worker_count() const { return workers_.size(); }
     std::uint64_t session_count() const;
     void append_pids(std::vector<pid_t>& to) const;

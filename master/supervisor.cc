@@ -1,14 +1,15 @@
 #include "supervisor.h"
 
 #include "base/text.h"
+#include "config/values.h"
 #include "log/log.h"
 
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -26,16 +27,16 @@ constexpr Milliseconds stop_time{1800};
 constexpr Milliseconds stop_step{20};
 
 constexpr std::size_t most_environments = 10000;
-
-bool is_same_folder(const std::string& a, const std::string& b)
-{
-    struct stat one{};
-    struct stat other{};
-    return a == b || (::stat(a.c_str(), &one) == 0 && ::stat(b.c_str(), &other) == 0 &&
-                      one.st_dev == other.st_dev && one.st_ino == other.st_ino);
-}
+constexpr Seconds longest_drain{24 * 3600};
 
 } // namespace
+
+// Seconds; nonsense is the shortest time.
+static Milliseconds parse_drain_time(std::string_view text)
+{
+    const auto seconds = parse_int(text);
+    return seconds ? std::clamp<Milliseconds>(Seconds(*seconds), Seconds(0), longest_drain) : Seconds(0);
+}
 
 static void change_mask(int how, int signal_number)
 {
@@ -109,12 +110,15 @@ void Supervisor::begin()
     on_signal(SIGCHLD, [this] { reap(); });
     on_signal(SIGHUP, [this] { (void)reload(directory_); });
     release_reload_requests();
-    on_signal(SIGTERM, [this] { stop("terminating on signal 15"); });
+    on_signal(SIGTERM, [this] { terminate("terminating on signal 15"); });
     on_signal(SIGINT, [this] { stop("terminating on signal 2"); });
     Loop::current().on_idle([] { log::flush(); });
 
     log::info(
         fmt::format("daemon started -- version {}, configuration {}", primary().plan().version, directory_));
+    if (primary().plan().rootless)
+        log::warn("rootless: workers keep this user's rights and see all its files: no chroot, no users of "
+                  "their own, environments are not kept apart, ports below 1024 may be out of reach");
     begun_ = true;
     for (const auto& environment : environments_) {
         for (const std::string& line : environment->plan().warnings)
@@ -138,39 +142,16 @@ Result<EnvironmentPlan> Supervisor::plan(const std::string& directory)
     return plan_environment(directory, is_primary(directory));
 }
 
-// Two environments never share a name, a spool, a data folder or a listener.
-Result<> Supervisor::check_conflicts(const EnvironmentPlan& plan) const
-{
-    for (const auto& other : environments_) {
-        if (other->config_directory() == plan.config_directory)
-            continue;
-        const auto taken = [&](const std::string& place, const std::string& what) {
-            return Error{Fault::config, fmt::format("{}: {} is already used by environment {} ({})", place,
-                                                    what, other->name(), other->config_directory())};
-        };
-        if (other->name() == plan.name)
-            return taken(plan.config_directory + "/main.cf", "multi_instance_name " + plan.name);
-        if (is_same_folder(other->plan().queue_directory(), plan.queue_directory()))
-            return taken(plan.queue_place, "queue_directory " + plan.queue_directory());
-        if (is_same_folder(other->plan().data_directory, plan.data_directory))
-            return taken(plan.data_place, "data_directory " + plan.data_directory);
-        const std::set<std::string> keys = other->endpoint_keys();
-        for (const ServicePlan& service : plan.services)
-            for (const Endpoint& endpoint : service.endpoints)
-                if (keys.contains(endpoint.key))
-                    return taken(service.place, fmt::format("service {}: {}", service.name, endpoint.key));
-    }
-    return {};
-}
-
 Result<std::unique_ptr<Environment>> Supervisor::open(EnvironmentPlan plan)
 {
-    TRY_VOID(check_conflicts(plan));
-    const bool primary = is_primary(plan.config_directory);
     const std::string directory = plan.config_directory;
-    return Environment::open(
-        std::move(plan), primary, processes_,
-        [this, directory](std::string_view request) { return handle(directory, request); });
+    TRY(Claims::Wish wish, claims_.check(plan));
+    TRY(auto environment, Environment::open(std::move(plan), is_primary(directory), processes_,
+                                            [this, directory](std::string_view request) {
+                                                return handle(directory, request);
+                                            }));
+    claims_.grant(std::move(wish));
+    return environment;
 }
 
 void Supervisor::refuse(const std::string& directory, const Error& error)
@@ -182,6 +163,7 @@ void Supervisor::refuse(const std::string& directory, const Error& error)
 void Supervisor::add_secondary(const std::string& directory, std::string& problems)
 {
     refused_.erase(directory);
+    idle_.erase(directory);
     const auto problem = [&](const Error& error) {
         refuse(directory, error);
         problems += error.context + '\n';
@@ -191,8 +173,10 @@ void Supervisor::add_secondary(const std::string& directory, std::string& proble
     auto next = plan(directory);
     if (!next)
         return problem(next.error());
-    if (!next->enabled)
+    if (!next->enabled) {
+        idle_[directory] = "disabled";
         return;
+    }
     auto environment = open(std::move(*next));
     if (!environment)
         return problem(environment.error());
@@ -231,6 +215,12 @@ std::string Supervisor::handle(const std::string& directory, std::string_view re
         return flush(directory);
     if (request == "logrotate")
         return reopen_logs(directory);
+    if (const auto words = split(request, " "); words.size() == 2) {
+        if (words[0] == "drain")
+            return drain(directory, parse_drain_time(words[1]));
+        if (is_primary(directory) && (words[0] == "start" || words[0] == "refresh"))
+            return refresh(std::string(words[1]), words[0] == "start");
+    }
     if (request == "stop")
         is_primary(directory) ? stop("terminating on signal 15")
                               : stop_one(directory); // the line that scripts know
@@ -250,17 +240,30 @@ std::vector<Environment*> Supervisor::scope(const std::string& directory) const
     return result;
 }
 
+static std::string_view state_of(const Environment& environment)
+{
+    if (environment.is_leaving())
+        return "leaving";
+    return environment.is_finishing() ? "draining" : "running";
+}
+
 std::string Supervisor::status(const std::string& directory) const
 {
     std::string text = fmt::format("ok\npid {}\n", ::getpid());
     for (const Environment* environment : scope(directory)) {
         text += fmt::format("environment {} {} processes={} sessions={} {}", environment->name(),
-                            environment->is_leaving() ? "leaving" : "running", environment->worker_count(),
-                            environment->session_count(), environment->config_directory());
+                            state_of(*environment), environment->worker_count(), environment->session_count(),
+                            environment->config_directory());
         for (const std::string& service : environment->paused_services())
             text += " throttled:" + service;
         text += '\n';
+        if (!environment->last_error().empty())
+            text += fmt::format("last-error {} {}\n", environment->name(),
+                                printable(environment->last_error(), true));
     }
+    for (const auto& [folder, state] : idle_)
+        if (is_primary(directory))
+            text += fmt::format("idle {} {}\n", state, folder);
     for (const auto& [folder, reason] : refused_)
         if (is_primary(directory))
             text += fmt::format("refused {} {}\n", folder, reason);
@@ -324,11 +327,12 @@ void Supervisor::reload_one(Environment& environment, EnvironmentPlan next, std:
 {
     for (const std::string& line : next.warnings)
         log::warn(line);
-    auto done = check_conflicts(next);
-    if (done)
-        done = environment.reload(std::move(next));
-    if (done)
+    auto wish = claims_.check(next);
+    const auto done = wish ? environment.reload(std::move(next)) : Result<>(wish.error());
+    if (done) {
+        claims_.grant(std::move(*wish));
         return;
+    }
     problems += done.error().context + '\n';
     log::error(fmt::format("reload of {} is refused, the old configuration stays: {}",
                            environment.config_directory(), done.error().context));
@@ -348,11 +352,14 @@ void Supervisor::reload_secondaries(const std::vector<std::string>& wanted, std:
         const auto next = plans.find(directory);
         if (next != plans.end() && (!next->second || next->second->enabled))
             continue;
-        log::info(fmt::format("{}: leaves -- configuration {}", environment->name(), directory));
-        environment->drain();
+        if (next != plans.end())
+            idle_[directory] = "disabled";
+        let_go(*environment);
     }
-    std::erase_if(refused_,
-                  [&](const auto& entry) { return std::ranges::find(wanted, entry.first) == wanted.end(); });
+    const auto is_forgotten = [names = std::set<std::string>(wanted.begin(), wanted.end())](
+                                  const auto& entry) { return !names.contains(entry.first); };
+    std::erase_if(refused_, is_forgotten);
+    std::erase_if(idle_, is_forgotten);
     sweep();
     for (const std::string& directory : wanted) {
         const auto next = plans.find(directory);
@@ -368,7 +375,93 @@ void Supervisor::reload_secondaries(const std::vector<std::string>& wanted, std:
     }
 }
 
+void Supervisor::let_go(Environment& environment)
+{
+    log::info(
+        fmt::format("{}: leaves -- configuration {}", environment.name(), environment.config_directory()));
+    environment.drain();
+    claims_.release_listeners(environment.config_directory());
+}
+
+// What main.cf of the primary and of `directory` say now of that environment, which appears or
+// disappears accordingly.  No other is looked at, nor the sessions of this one if it stays.
+// start: it is an error if it does not run then.
+std::string Supervisor::refresh(const std::string& directory, bool start)
+{
+    auto listed = plan(directory_);
+    if (!listed)
+        return fmt::format("error {}\n", listed.error().context);
+    const bool is_listed =
+        std::ranges::find(listed->secondary_directories, directory) != listed->secondary_directories.end();
+    Environment* const environment = find(directory);
+    if (environment != nullptr) {
+        const auto next = plan(directory);
+        if (!is_listed || (next && !next->enabled))
+            let_go(*environment);
+        else if (start)
+            return fmt::format("error environment {} is already running\n", environment->name());
+        if (is_listed && next && !next->enabled)
+            idle_[directory] = "disabled";
+        sweep_soon();
+        return "ok\n";
+    }
+    if (!is_listed) {
+        refused_.erase(directory);
+        idle_.erase(directory);
+        return start ? fmt::format("error {}/main.cf: multi_instance_directories does not name {}\n",
+                                   directory_, directory)
+                     : "ok\n";
+    }
+    for (const auto& other : environments_)
+        if (other->config_directory() == directory)
+            return "error the environment is still leaving\n";
+    if (!start && idle_.contains(directory) && idle_[directory] == "stopped")
+        return "ok\n";
+    std::string problems;
+    add_secondary(directory, problems);
+    if (problems.empty() && start && idle_.contains(directory))
+        problems = directory + "/main.cf: multi_instance_enable is not set to yes\n";
+    return problems.empty() ? "ok\n" : "error " + problems;
+}
+
 // ---- the end
+
+// The first process of a container gets this signal, and its sessions what time was set.
+void Supervisor::terminate(std::string_view reason)
+{
+    const Milliseconds time = primary().plan().drain_time;
+    if (!foreground_ || time == Milliseconds(0) || stopping_ || primary().is_finishing())
+        return stop(reason);
+    log::info(fmt::format("{}: finishing what runs", reason));
+    (void)drain(directory_, time);
+}
+
+// The whole system ends when the last of its environments has finished.
+std::string Supervisor::drain(const std::string& directory, Milliseconds time)
+{
+    if (!is_primary(directory)) {
+        if (Environment* const environment = find(directory)) {
+            log::info(fmt::format("{}: draining", environment->name()));
+            environment->finish(time, [this, directory] { stop_one(directory); });
+            claims_.release_listeners(directory);
+        }
+        return "ok\n";
+    }
+    log::info("draining");
+    const auto left = std::make_shared<std::size_t>(0); // shared by the environments that finish
+    for (const auto& environment : environments_) {
+        if (environment->is_finishing() || environment->is_leaving())
+            continue;
+        ++*left;
+        environment->finish(time, [this, left] {
+            if (--*left == 0)
+                stop("terminating: drained");
+        });
+    }
+    if (*left == 0)
+        stop("terminating: drained");
+    return "ok\n";
+}
 
 void Supervisor::stop(std::string_view reason)
 {
@@ -407,8 +500,10 @@ void Supervisor::stop_one(const std::string& directory)
 {
     if (Environment* const environment = find(directory)) {
         log::info(fmt::format("{}: terminating on request", environment->name()));
+        idle_[directory] = "stopped";
         environment->stop(true);
         environment->kill_after(workers_time);
+        claims_.release_listeners(directory);
         sweep_soon();
     }
 }
@@ -445,8 +540,11 @@ void Supervisor::sweep()
         environment->sweep();
     if (stopping_)
         return;
-    std::erase_if(environments_, [](const auto& environment) {
-        return environment->is_leaving() && !environment->has_workers();
+    std::erase_if(environments_, [this](const auto& environment) {
+        const bool gone = environment->is_leaving() && !environment->has_workers();
+        if (gone)
+            claims_.release(environment->config_directory());
+        return gone;
     });
 }
 

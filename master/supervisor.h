@@ -4,6 +4,7 @@
 #pragma once
 
 #include "async/loop.h"
+#include "claims.h"
 #include "environment.h"
 
 #include <map>
@@ -43,10 +44,10 @@ private:
 
     // Reading and checking both kinds of folder.
     Result<EnvironmentPlan> plan(const std::string& directory);
-    Result<> check_conflicts(const EnvironmentPlan& plan) const;
     Result<std::unique_ptr<Environment>> open(EnvironmentPlan plan);
     void refuse(const std::string& directory, const Error& error);
     void add_secondary(const std::string& directory, std::string& problems);
+    void let_go(Environment& environment);
     void open_log(const EnvironmentPlan& plan, bool also_standard_error);
     Environment* find(const std::string& directory) const;
     Environment& primary() const { return *environments_.front(); }
@@ -56,6 +57,8 @@ private:
     std::string handle(const std::string& directory, std::string_view request);
     std::string reload(const std::string& directory);
     void reload_one(Environment& environment, EnvironmentPlan plan, std::string& problems);
+    std::string refresh(const std::string& directory, bool start);
+    std::string drain(const std::string& directory, Milliseconds time);
     void reload_secondaries(const std::vector<std::string>& wanted, std::string& problems);
     std::string status(const std::string& directory) const;
     std::string pids(const std::string& directory) const;
@@ -65,6 +68,7 @@ private:
 
     void stop(std::string_view reason);
     void stop_one(const std::string& directory);
+    void terminate(std::string_view reason);
     void abort(const std::string& directory);
     void continue_stop();
     void reap();
@@ -74,8 +78,10 @@ private:
     std::string directory_;
     bool foreground_;
     ProcessTable processes_;
-    Environments environments_;                  // the primary is the first
+    Environments environments_; // the primary is the first
+    Claims claims_;
     std::map<std::string, std::string> refused_; // folder -> reason
+    std::map<std::string, std::string> idle_;    // folder -> why it does not run: "disabled" or "stopped"
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     Timer stop_timer_;
     SteadyTime stop_began_{};

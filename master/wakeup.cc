@@ -44,6 +44,12 @@ bool has_dropped_mail(const SpoolLayout& spool)
     return queue_has_file(spool, Queue::maildrop);
 }
 
+bool has_moving_mail(const SpoolLayout& spool)
+{
+    return has_dropped_mail(spool) || queue_has_file(spool, Queue::incoming) ||
+           queue_has_file(spool, Queue::active);
+}
+
 bool has_queued_mail(const SpoolLayout& spool)
 {
     return queue_has_file(spool, Queue::incoming) || queue_has_file(spool, Queue::active) ||

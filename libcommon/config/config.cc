@@ -2,10 +2,12 @@
 
 #include "base/text.h"
 #include "config/expand.h"
+#include "config/install_paths.h"
 #include "config/known_parameters.h"
 #include "config/machine.h"
 #include "config/master_cf.h"
 #include "config/values.h"
+#include "config/variables.h"
 #include "os/files.h"
 
 #include <fmt/format.h>
@@ -36,6 +38,10 @@ Result<Config> Config::load(const std::string& config_directory, std::span<const
                             std::string_view process_name)
 {
     TRY(MainCf main, MainCf::read(config_directory + "/main.cf"));
+    const Setting* const name = main.find("multi_instance_name");
+    const bool primary =
+        name == nullptr || name->value.empty() || config_directory == default_config_directory();
+    TRY_VOID(apply_variables(main, primary));
     return from(std::move(main), config_directory, overrides, process_name);
 }
 

@@ -1,12 +1,16 @@
 #include "config/environment.h"
 
 #include "base/text.h"
+#include "config/file_edit.h"
+#include "config/variables.h"
 #include "os/files.h"
 
 #include <fmt/format.h>
 
 namespace bulkhead
 {
+
+static constexpr std::size_t longest_name = 64;
 
 Result<EnvironmentConfig> load_environment(const std::string& config_directory, bool primary)
 {
@@ -15,6 +19,9 @@ Result<EnvironmentConfig> load_environment(const std::string& config_directory, 
     const std::string path = config_directory + "/main.cf";
     TRY(environment.main_cf_text, read_file(path, MainCf::size_limit));
     TRY(MainCf main, MainCf::parse(environment.main_cf_text, path));
+    TRY(const auto variables, apply_variables(main, primary));
+    for (const VariableSetting& setting : variables) // for the workers, who do not see ours
+        append_lines(environment.main_cf_text, fmt::format("{} = {}\n", setting.name, setting.value));
     TRY(environment.config, Config::from(std::move(main), config_directory, {}, "master"));
     const Config& config = environment.config;
     TRY(environment.master, MasterCf::read(config_directory + "/master.cf", config.compatibility_level()));
@@ -29,7 +36,9 @@ Result<EnvironmentConfig> load_environment(const std::string& config_directory, 
     if (environment.name.empty())
         return Error{Fault::config,
                      fmt::format("{}/main.cf: multi_instance_name is not set", config_directory)};
-    if (environment.name.find_first_of("/ \t") != std::string::npos)
+    if (environment.name.size() > longest_name || environment.name == "-" ||
+        environment.name.find_first_of("/ \t\\:=\"'") != std::string::npos ||
+        environment.name != printable(environment.name))
         return Error{Fault::config,
                      fmt::format("{}: multi_instance_name: bad value \"{}\"",
                                  config.place("multi_instance_name"), printable(environment.name))};

@@ -20,6 +20,7 @@ MaillogSettings MaillogSettings::from(const Config& config)
 {
     const std::string host = config.get("myhostname");
     return {.file = config.get("maillog_file"),
+            .json = config.get("maillog_format") == "json",
             .prefixes = config.get("maillog_file_prefixes"),
             .syslog_name = config.get("syslog_name"),
             .facility = config.get("syslog_facility"),
@@ -80,6 +81,7 @@ Result<> open_maillog(const MaillogSettings& settings, std::string_view program,
     log::Target target;
     target.kind = log::Target::Kind::syslog;
     target.facility = syslog_facility_code(settings.facility);
+    target.json = settings.json;
     target.also_standard_error = also_standard_error;
     const std::string tag = fmt::format("{}/{}", settings.syslog_name, program);
     if (settings.file.empty()) {

@@ -16,6 +16,7 @@ class Config;
 // What the log needs to know of main.cf, to be kept when the rest is dropped.
 struct MaillogSettings {
     std::string file;        // maillog_file, empty: syslog
+    bool json = false;       // maillog_format
     std::string prefixes;    // maillog_file_prefixes
     std::string syslog_name; // first part of the tag
     std::string facility;    // syslog_facility

@@ -11,7 +11,7 @@ namespace bulkhead
 
 std::string Setting::place() const
 {
-    return line > 0 ? fmt::format("{}, line {}", file, line) : "-o";
+    return line > 0 ? fmt::format("{}, line {}", file, line) : file.empty() ? "-o" : file;
 }
 
 Result<std::pair<std::string, std::string>> parse_assignment(std::string_view text)
@@ -61,6 +61,11 @@ Result<MainCf> MainCf::parse(std::string_view text, std::string_view file)
             return error(Fault::limit, fmt::format("more than {} parameters", count_limit));
     }
     return main;
+}
+
+void MainCf::set(std::string_view name, Setting setting)
+{
+    settings_.insert_or_assign(std::string(name), std::move(setting));
 }
 
 Result<> MainCf::overlay(std::string_view assignment)

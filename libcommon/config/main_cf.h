@@ -19,7 +19,7 @@ struct Setting {
     std::string file;
     int line = 0;
 
-    // "/etc/x/main.cf, line 12", or "-o" for an override.
+    // "/etc/x/main.cf, line 12", "-o" for an override, or the file alone where there are no lines.
     std::string place() const;
 };
 
@@ -38,6 +38,9 @@ public:
 
     // `-o name=value`: replaces or adds one definition.
     Result<> overlay(std::string_view assignment);
+
+    // The same for a value from elsewhere, which `setting` names.
+    void set(std::string_view name, Setting setting);
 
     // nullptr if the file does not say.  Lives as long as this object.
     const Setting* find(std::string_view name) const;

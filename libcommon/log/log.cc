@@ -121,6 +121,62 @@ bool send_block(Logger& self, std::string& block)
     return false;
 }
 
+// "2026-11-22T07:01:51.123Z"
+std::string exact_time()
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    std::tm utc{};
+    ::gmtime_r(&now.tv_sec, &utc);
+    char text[32];
+    const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    return fmt::format("{}.{:03}Z", std::string_view(text, size), now.tv_nsec / 1'000'000);
+}
+
+std::string_view severity_name(Severity severity)
+{
+    const std::string_view prefix = severity_prefix(severity); // "warning: "
+    return prefix.empty() ? "info" : prefix.substr(0, prefix.size() - 2);
+}
+
+// The id in front of a line about one message; empty for other lines.  Long ids have no vowels.
+std::string_view queue_id_of(std::string_view text)
+{
+    const auto end = text.find(": ");
+    if (end == std::string_view::npos || end < 6 || end > 20)
+        return {};
+    const std::string_view id = text.substr(0, end);
+    const bool is_short = id.find_first_not_of("0123456789ABCDEF") == std::string_view::npos;
+    const bool is_long = end >= 10 && id.find_first_not_of("0123456789BCDFGHJKLMNPQRSTVWXYZ"
+                                                           "bcdfghjklmnpqrstvwxyz") == std::string_view::npos;
+    return is_short || is_long ? id : std::string_view();
+}
+
+// The text has no control characters any more.
+std::string quoted(std::string_view text)
+{
+    std::string result = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\')
+            result += '\\';
+        result += c;
+    }
+    return result += '"';
+}
+
+std::string json_line(const Logger& self, Severity severity, std::string_view text)
+{
+    const auto slash = self.tag.rfind('/');
+    const std::string_view tag = self.tag;
+    std::string line = fmt::format(
+        R"({{"time":"{}","host":{},"name":{},"program":{},"pid":{},"severity":"{}")", exact_time(),
+        quoted(self.host), quoted(slash == std::string::npos ? tag : tag.substr(0, slash)),
+        quoted(slash == std::string::npos ? tag : tag.substr(slash + 1)), self.pid, severity_name(severity));
+    if (const std::string_view id = queue_id_of(text); !id.empty())
+        line += fmt::format(R"(,"queue_id":"{}")", id);
+    return line + fmt::format(R"(,"message":{}}})", quoted(text)) + "\n";
+}
+
 void enqueue(Logger& self, std::string line)
 {
     if (self.pending_bytes + line.size() > max_pending) {
@@ -216,6 +272,8 @@ void write(Severity severity, std::string_view text)
     if (kind == Target::Kind::syslog)
         enqueue(self, fmt::format("<{}>{} {}[{}]: {}{}", self.target.facility | syslog_level(severity),
                                   timestamp(self), self.tag, self.pid, prefix, clean));
+    else if (self.target.json)
+        enqueue(self, json_line(self, severity, clean));
     else
         enqueue(self, fmt::format("{} {} {}[{}]: {}{}\n", timestamp(self), self.host, self.tag, self.pid,
                                   prefix, clean));

@@ -27,6 +27,7 @@ struct Target {
     enum class Kind { standard_error, syslog, stdout_, file, postlog } kind = Kind::standard_error;
     std::string path;                 // file: the log file; postlog: the socket, relative to the spool
     int facility = 2 << 3;            // syslog(3) facility, LOG_MAIL
+    bool json = false;                // file, postlog, stdout: one object a line
     bool also_standard_error = false; // commands and start-up: show it to the person too
 };
 

@@ -117,6 +117,7 @@ void WorkerLife::open_log()
     target.kind = log::Target::Kind::syslog;
     if (!params.maillog_file().empty()) {
         target.kind = log::Target::Kind::postlog;
+        target.json = params.maillog_format() == "json";
         target.path = "public/" + params.postlog_service();
     }
     const std::string& host = params.myhostname();

@@ -19,6 +19,8 @@ PREFIX = pathlib.Path(os.environ.get('BULKHEAD_PREFIX', '/usr/local'))
 BULKHEAD = PREFIX / 'sbin' / 'bulkhead'
 MASTER = PREFIX / 'libexec' / 'bulkhead' / 'master'
 FAKE = pathlib.Path(__file__).resolve().parent.parent / 'support' / 'fake_worker.py'
+# Of every Debian system; each environment has one of its own.
+USERS = ('daemon', 'bin', 'sys', 'games', 'man')
 PROGRAMS = ('smtpd', 'qmgr', 'pickup', 'broken', 'wild', 'deaf', 'single')
 
 MASTER_CF = """\
@@ -33,14 +35,14 @@ maildrop unix - n n - - pipe
 class Folder:
     """One environment's folder."""
 
-    def __init__(self, top, name, programs, primary=True):
+    def __init__(self, top, name, programs, user, primary=True):
         self.top = top / name
         self.etc, self.spool, self.data, self.log = (self.top / part for part in ('etc', 'spool', 'data', 'log'))
         self.etc.mkdir(parents=True)
         self.port = ports.free_port()
         self.main = {
             'compatibility_level': '3.6', 'queue_directory': self.spool, 'data_directory': self.data,
-            'daemon_directory': programs, 'mail_owner': 'daemon', 'setgid_group': 'mail', 'inet_protocols': 'ipv4',
+            'daemon_directory': programs, 'mail_owner': user, 'setgid_group': 'mail', 'inet_protocols': 'ipv4',
             'inet_interfaces': '127.0.0.1', 'maillog_file': self.log, 'maillog_file_prefixes': top,
             'smtpd_banner': 'first', 'max_idle': '1s', 'service_throttle_time': '30s'}
         if not primary:
@@ -95,7 +97,7 @@ class MasterTest(unittest.TestCase):
         self.a = self.folder('a')
 
     def folder(self, name, primary=True):
-        folder = Folder(self.top, name, self.programs, primary)
+        folder = Folder(self.top, name, self.programs, USERS[len(self.folders)], primary)
         self.folders.append(folder)
         return folder
 
