@@ -1,8 +1,8 @@
 // bulkhead: starts, stops and asks the mail system of a configuration folder.
 //
 //     bulkhead [-c DIR] [-v] start | start-fg | stop | abort | reload | flush | check |
-//                            drain [SECONDS] | status [--json | --pids] | logrotate | spool ... | /COMMAND
-//                            ...
+//                            drain [SECONDS] | status [--json | --pids] | logrotate | spool ... | user ... |
+//                            /COMMAND ...
 //
 // By the name of postfix it is what scripts of Postfix call: they find all its verbs.
 // DIR may be the folder of any environment of a running master: on the primary's a verb is
@@ -20,6 +20,7 @@
 #include "spool_inspector.h"
 #include "spool_report.h"
 #include "status_report.h"
+#include "user_command.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -409,6 +410,11 @@ int inspect_spool(const Request& request)
     return spool_inspector(request.arguments);
 }
 
+int manage_users(const Request& request)
+{
+    return user_command(request.directory, request.arguments);
+}
+
 // main.cf has values that nobody can understand: a master that runs is asked all the same, so
 // that the reason why it stays as it is stands in its log too.
 void reload_in_vain(const Request& request)
@@ -428,7 +434,7 @@ struct Verb {
     std::string_view help;
 };
 
-constexpr std::array<Verb, 18> verbs{{
+constexpr std::array<Verb, 19> verbs{{
     {"start", start, nullptr, "start in the background; returns when the system is ready"},
     {"start-fg", start_in_foreground, nullptr,
      "the same in the foreground, also as a container's first process"},
@@ -448,6 +454,7 @@ constexpr std::array<Verb, 18> verbs{{
     {"tls", nullptr, refuse_tls, "not implemented"},
     {"1-fg", start_in_foreground, nullptr, "the same as start-fg"},
     {"spool", nullptr, inspect_spool, "look into the queues, wait for a condition"},
+    {"user", nullptr, manage_users, "add, passwd, list, delete: who may log in"},
     {"help", nullptr, nullptr, "this list"},
 }};
 

@@ -13,13 +13,11 @@ std::unique_ptr<UserStore> UserStore::open(const SaslAuthParams& params)
 {
     std::unique_ptr<UserStore> store(new UserStore);
     const std::string& where = params.path();
-    const bool names_socket = where.starts_with("inet:") || where.starts_with("unix:");
-    if (where.starts_with('/'))
-        store->path_ = where;
-    else if (where.find(':') != std::string::npos && !names_socket)
-        store->tables_ = TableList::open(where);
+    const auto path = sasl::user_database_path(where, params.data_directory());
+    if (path)
+        store->path_ = *path;
     else
-        store->path_ = params.data_directory() + "/users.sqlite";
+        store->tables_ = TableList::open(where);
     store->realm_ = params.local_domain();
     TableOptions exact;
     exact.fold_fixed_keys = false;

@@ -1,6 +1,8 @@
 // What each command does: decides, and returns the reply.
 #include "session.h"
 
+#include "login.h"
+#include "server_sasl.h"
 #include "server_tls.h"
 #include "standalone_sink.h"
 
@@ -31,12 +33,13 @@ struct Keyword {
     Offer offer;
 };
 
-constexpr std::array<Keyword, 12> keywords = {{
+constexpr std::array<Keyword, 13> keywords = {{
     {"PIPELINING", Offer::pipelining},
     {"SIZE", Offer::size},
     {"VRFY", Offer::vrfy},
     {"ETRN", Offer::etrn},
     {"STARTTLS", Offer::starttls},
+    {"AUTH", Offer::auth},
     {"XCLIENT", Offer::xclient},
     {"XFORWARD", Offer::xforward},
     {"ENHANCEDSTATUSCODES", Offer::status},
@@ -104,6 +107,10 @@ AccessSubject SmtpSession::subject(std::string_view stage)
     about.protocol = protocol();
     about.broke_pipelining = broke_pipelining_;
     about.tls = tls_.get();
+    if (login_) {
+        about.sasl_method = login_->method;
+        about.sasl_username = login_->user;
+    }
     about.instance = instance();
     if (!transaction_)
         return about;
@@ -111,6 +118,8 @@ AccessSubject SmtpSession::subject(std::string_view stage)
     about.size = transaction_->size > 0 ? transaction_->size : transaction_->mail.size.value_or(0);
     about.actions = &transaction_->actions;
     about.sender = transaction_->mail.sender.address;
+    if (transaction_->mail.auth)
+        about.sasl_sender = *transaction_->mail.auth;
     if (transaction_->recipients == 1)
         about.recipient = transaction_->recipient;
     about.queue_id = transaction_->queue_id;
@@ -167,7 +176,8 @@ Task<Reply> SmtpSession::hello(std::string_view verb, std::string_view arguments
     const bool chosen = co_await choose_offers();
     if (!chosen)
         co_return Reply(421, "4.3.0", service_.myhostname + " Server local data error");
-    co_return Reply(250, offers());
+    const std::string auth = co_await auth_offer();
+    co_return Reply(250, offers(auth));
 }
 
 // Which keywords this client is not to see.  False: its table does not answer.
@@ -215,14 +225,21 @@ bool SmtpSession::may_offer(Offer offer) const
     }
 }
 
-std::vector<std::string> SmtpSession::offers() const
+// auth: the mechanisms of AUTH.
+std::vector<std::string> SmtpSession::offers(std::string_view auth) const
 {
     const SmtpdParams& params = service_.params;
     std::vector<std::string> lines{service_.myhostname};
     for (const Keyword& keyword : keywords) {
-        if (!is_offered(keyword.offer) || !may_offer(keyword.offer))
+        if (!is_offered(keyword.offer) || !may_offer(keyword.offer) ||
+            (keyword.offer == Offer::auth && auth.empty()))
             continue;
         lines.emplace_back(keyword.name);
+        if (keyword.offer == Offer::auth) {
+            lines.back().append(" ").append(auth);
+            if (params.sasl.broken_clients())
+                lines.push_back(fmt::format("AUTH={}", auth));
+        }
         if (keyword.offer == Offer::size && params.message_size() > 0)
             lines.back() += fmt::format(" {}", params.message_size());
         else if (keyword.offer == Offer::xclient)
@@ -240,13 +257,9 @@ CommandOptions SmtpSession::command_options() const
     options.size = is_offered(Offer::size);
     options.eightbit = is_offered(Offer::eightbit);
     options.dsn = is_offered(Offer::dsn);
+    options.auth = service_.sasl && service_.sasl->is_enabled();
     options.smtputf8 = service_.params.smtputf8() && is_offered(Offer::utf8);
     return options;
-}
-
-Task<Reply> SmtpSession::auth(std::string_view)
-{
-    co_return Reply(503, "5.5.1", "Error: authentication not enabled");
 }
 
 // MAIL FROM (RFC 5321, 4.1.1.2): opens a transaction; nothing is stored yet.
@@ -265,6 +278,8 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
             log::warn(fmt::format("Illegal address syntax from {} in MAIL command: {}", label(), arguments));
         co_return std::move(command.error());
     }
+    if (command->auth && !login_)
+        co_return Reply(503, "5.5.4", "Error: send AUTH command first");
     const bool too_much_mail = co_await does_too_much(ipc::ClientEvent::message);
     if (too_much_mail)
         co_return Reply(450, "4.7.1", "Error: too much mail from " + peer_.address);
@@ -371,11 +386,24 @@ Task<Result<>> SmtpSession::open_message()
     }
     transaction.queue_id = transaction.sink->queue_id();
     const bool with_client = transaction.sink->wants_client_attributes();
+    const ClientFacts client = client_facts(protocol(), local);
     if (with_client)
-        log::info(fmt::format("{}: client={}{}", transaction.queue_id, label(), origin_note()));
-    const ClientFacts client(peer_, helo_, protocol(), local, forwarded_.told ? &forwarded_ : nullptr);
+        log::info(fmt::format("{}: client={}{}{}", transaction.queue_id, label(), origin_note(),
+                              login_attributes(client)));
     append_envelope(transaction.sink->records(), transaction, client, with_client);
     co_return Result<>();
+}
+
+ClientFacts SmtpSession::client_facts(std::string_view protocol_name, bool rewrite_headers) const
+{
+    ClientFacts client(peer_, helo_, protocol_name, rewrite_headers, forwarded_.told ? &forwarded_ : nullptr);
+    if (login_) {
+        client.sasl_method = login_->method;
+        client.sasl_username = login_->user;
+        if (transaction_ && transaction_->mail.auth)
+            client.sasl_sender = *transaction_->mail.auth;
+    }
+    return client;
 }
 
 // ", orig_queue_id=X, orig_client=a[b]" of a message whose first client XFORWARD has told.

@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "content.h"
+#include "login.h"
 #include "server_tls.h"
 
 #include "async/wait.h"
@@ -37,11 +38,13 @@ void SmtpSession::begin_content(DataReader::Framing framing)
     if (!sink.wants_client_attributes())
         return;
     // RFC 3848: what a header tells of the transmission.
-    const std::string transmission = std::string(protocol()) + (tls_ ? "S" : "");
-    const ClientFacts client(peer_, helo_, transmission, false);
+    const std::string transmission = std::string(protocol()) + (tls_ ? "S" : "") + (login_ ? "A" : "");
+    const ClientFacts client = client_facts(transmission, false);
     ReceivedFacts facts;
     if (tls_ && service_.params.tls.received_header())
-        facts.tls = received_lines(*tls_, service_.tls->asks_certificate());
+        facts.comments = received_lines(*tls_, service_.tls->asks_certificate());
+    if (login_ && service_.params.sasl.header())
+        facts.comments.push_back(fmt::format("(Authenticated sender: {})", shown_login(login_->user)));
     facts.host = service_.myhostname;
     facts.mail_name = service_.mail_name;
     facts.queue_id = sink.queue_id();

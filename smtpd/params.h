@@ -1,6 +1,7 @@
 // Every parameter that the SMTP server reads, declared once.
 #pragma once
 
+#include "sasl_params.h"
 #include "tls_params.h"
 
 #include "config/params.h"
@@ -278,6 +279,7 @@ struct SmtpdParams : ParamSet {
                                   "the code for recipients not in relay_recipient_maps"};
 
     SmtpdTlsParams tls{this};
+    SmtpdSaslParams sasl{this};
     Param<std::string> client_certificates{this, "relay_clientcerts", "",
                                            "fingerprints of certificates whose owners may relay"};
 

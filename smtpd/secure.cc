@@ -2,6 +2,7 @@
 // forgets then.
 #include "session.h"
 
+#include "login.h"
 #include "server_tls.h"
 
 #include "ipc/anvil.h"
@@ -79,6 +80,7 @@ Task<bool> SmtpSession::start_tls()
     }
     // RFC 3207, 4.2: nothing that was said in clear is known any more.
     reset_transaction();
+    login_.reset();
     helo_.clear();
     extended_ = false;
     if (server.requires_certificate() && !tls_->trusted) {

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "login.h"
 #include "peer_name.h"
 #include "reject_footer.h"
 #include "server_tls.h"
@@ -31,9 +32,10 @@ constexpr std::size_t shown_input = 100; // bytes of improper input in a log lin
 // How long a session that is over waits for its last reply to leave.
 constexpr Milliseconds farewell_time{10'000};
 
-// "MAIL FROM:<a@b>\r\n" with the line end made visible.
-std::string escaped(std::string_view input)
+// "MAIL FROM:<a@b>\r\n" with the line end made visible, and without what belongs to a login.
+std::string escaped(std::string_view all)
 {
+    const std::string_view input = without_secrets(all);
     std::string out;
     for (const char c : input.substr(0, shown_input)) {
         if (c == '\r')
@@ -47,7 +49,7 @@ std::string escaped(std::string_view input)
         else
             out += fmt::format("\\{:03o}", static_cast<unsigned>(static_cast<unsigned char>(c)));
     }
-    return out;
+    return input.size() < all.size() ? out + "AUTH ***" : out;
 }
 
 } // namespace
@@ -201,13 +203,14 @@ void SmtpSession::notice_pipelining(const Command& command)
         return;
     broke_pipelining_ = true;
     log::info(fmt::format("improper command pipelining after {} from {}: {}", command.name, label(),
-                          escaped(ahead)));
+                          command.name == "AUTH" ? "***" : escaped(ahead)));
 }
 
 Task<> SmtpSession::obey(std::string text, bool complete, bool bare_newline)
 {
     if (log::verbosity() > 0)
-        log::trace(fmt::format("< {}: {}", label(), text));
+        log::trace(
+            fmt::format("< {}: {}", label(), starts_with_ignoring_case(text, "AUTH") ? "AUTH ***" : text));
     if (bare_newline)
         bare_newline = co_await service_.policy.forbids_bare_newline(peer_);
     if (bare_newline) {
@@ -371,7 +374,7 @@ void SmtpSession::write(Reply reply)
         closing_ = true;
     if (log::verbosity() > 0)
         for (const std::string_view line : split(reply.wire(), "\r\n"))
-            log::trace(fmt::format("> {}: {}", label(), line));
+            log::trace(fmt::format("> {}: {}", label(), reply.code == 334 ? "334 ***" : line));
     reply.append_wire(stream_.output());
 }
 

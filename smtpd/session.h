@@ -29,7 +29,13 @@ namespace bulkhead
 {
 
 class ClientLimits;
+class ServerSasl;
 class ServerTls;
+struct Login;
+namespace sasl
+{
+struct AuthRequest;
+}
 namespace ipc
 {
 enum class ClientEvent : std::uint8_t;
@@ -53,6 +59,7 @@ enum class Offer : unsigned {
     xclient = 512,
     xforward = 1024,
     chunking = 2048,
+    auth = 8192,
     silent = 4096 // no keyword: discard the others without a word in the log
 };
 
@@ -77,6 +84,7 @@ struct SmtpdService {
     bool standalone = false;
 
     const ServerTls* tls = nullptr; // null: none
+    ServerSasl* sasl = nullptr;     // null: none
     ClientLimits* limits = nullptr; // null: none is set
 };
 
@@ -166,7 +174,7 @@ private:
     Task<Reply> unknown(std::string_view arguments);
 
     Task<Reply> hello(std::string_view verb, std::string_view arguments, bool extended);
-    std::vector<std::string> offers() const;
+    std::vector<std::string> offers(std::string_view auth) const;
     bool is_offered(Offer offer) const { return (discarded_ & static_cast<unsigned>(offer)) == 0; }
     bool may_offer(Offer offer) const;
     Task<bool> choose_offers();
@@ -191,6 +199,15 @@ private:
     bool offers_tls() const;
     bool must_start_tls_before(std::string_view command) const;
 
+    // ---- logins: authentication.cc ----
+    bool is_encryption_missing() const;
+    Task<std::string> auth_offer();
+    Task<Reply> log_in(sasl::AuthRequest request);
+    Task<std::optional<std::string>> read_response(const std::string& method, Reply& refusal);
+    void log_failed_login(std::string_view method, std::string_view user, std::string_view reason) const;
+    Reply login_failed(std::string_view method, std::string_view user, std::string_view reason);
+    Reply login_broken(std::string_view method, std::string_view user, std::string_view reason);
+
     // ---- the message: message.cc ----
     Task<Reply> receive_message();
     Task<Reply> finish_message();
@@ -205,14 +222,15 @@ private:
     void lose_client_in(std::string_view command, std::uint64_t bytes, const Error& error);
 
     std::string_view protocol() const;
+    ClientFacts client_facts(std::string_view protocol, bool rewrite_headers) const;
     std::string label() const;
 
     Stream& stream_;
     SmtpdService& service_;
     Peer peer_;
     std::unique_ptr<tls::Facts> tls_; // of an encrypted session
+    std::unique_ptr<Login> login_;    // by AUTH or XCLIENT
     std::string helo_;
-    std::string claimed_login_;                                      // of XCLIENT
     Forwarded forwarded_;                                            // of XFORWARD, for one message
     enum class Chunks { none, open, failed } chunks_ = Chunks::none; // of BDAT
     std::uint64_t mail_bytes_ = 0;                                   // of the message's chunks
@@ -225,6 +243,7 @@ private:
     unsigned discarded_;                 // EHLO keywords not offered
     int errors_ = 0;
     int junk_ = 0;
+    int failed_logins_ = 0;
     bool counted_ = false;  // client limits apply
     bool extended_ = false; // EHLO
     bool may_xclient_ = false;

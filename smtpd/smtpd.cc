@@ -68,12 +68,16 @@ Result<> Smtpd::before_jail()
     TRY(tables_, ProtocolTables::open(config(), params_));
     if (!is_standalone())
         tls_ = ServerTls::open(params_.tls, service_name());
+    if (!is_standalone()) {
+        TRY(sasl_, ServerSasl::open(config(), params_.sasl));
+    }
     // In the jail the current folder is the spool; by hand it may be any.
     disk_.emplace(".", params_.minimum_free(), params_.message_size());
     service_.emplace(SmtpdService{
         params_, *policy_, *cleanup_, *disk_, tables_, *flush_, common().myhostname(), common().mail_name(),
         cleanup_flags_of(params_.overrides()), offers_in(params_.discarded_keywords())});
     service_->tls = tls_.get();
+    service_->sasl = sasl_.get();
     TRY(limits_, ClientLimits::open(config(), params_, service_name()));
     service_->limits = limits_.get();
     return {};
@@ -87,7 +91,7 @@ void Smtpd::hand_over_if_stale()
     tables_checked_ = now;
     if (tls_ && tls_->is_stale())
         log::info("TLS keys have changed -- restarting");
-    else if (policy_->is_stale() || tables_.is_stale())
+    else if ((sasl_ && sasl_->is_stale()) || policy_->is_stale() || tables_.is_stale())
         log::info("table has changed -- restarting");
     else
         return;

@@ -1,6 +1,7 @@
 // The SMTP server worker: one process, many sessions.
 #pragma once
 
+#include "server_sasl.h"
 #include "server_tls.h"
 #include "session.h"
 
@@ -34,6 +35,7 @@ private:
     std::unique_ptr<dns::Resolver> resolver_; // used by policy_
     std::unique_ptr<Policy> policy_;
     std::unique_ptr<ServerTls> tls_;
+    std::unique_ptr<ServerSasl> sasl_;
     std::unique_ptr<ClientLimits> limits_;
     std::optional<DiskSpace> disk_;
     std::optional<ipc::Service> flush_;

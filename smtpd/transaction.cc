@@ -1,5 +1,7 @@
 #include "transaction.h"
 
+#include "login.h"
+
 #include "base/dsn_flags.h"
 #include "mail/date.h"
 #include "spool/record.h"
@@ -86,10 +88,24 @@ void append_envelope(std::string& records, const Transaction& transaction, const
     if (mail.ret != Ret::none)
         append_attribute(records, "ret_flags", std::to_string(static_cast<int>(mail.ret)));
     append_attribute(records, "rewrite_context", client.rewrite_headers ? "local" : "remote");
+    append_if_set(records, "sasl_method", client.sasl_method);
+    append_if_set(records, "sasl_username", client.sasl_username);
+    append_if_set(records, "sasl_sender", client.sasl_sender);
     append_record(records, RecordType::sender, mail.sender.address);
     append_if_set(records, "encoding", encoding_of(mail.body));
     if (with_client)
         append_client(records, client);
+}
+
+std::string login_attributes(const ClientFacts& client)
+{
+    if (client.sasl_username.empty())
+        return {};
+    std::string text = fmt::format(", sasl_method={}, sasl_username={}", client.sasl_method,
+                                   shown_login(client.sasl_username));
+    if (!client.sasl_sender.empty())
+        text += fmt::format(", sasl_sender=<{}>", client.sasl_sender == "<>" ? "" : client.sasl_sender);
+    return text;
 }
 
 void append_recipient(std::string& records, const RcptCommand& command, bool with_original)
@@ -121,7 +137,7 @@ void append_received(std::string& records, const ClientFacts& client, const Rece
     append_text(records,
                 fmt::format("Received: from {} ({} [{}])", client.helo.empty() ? peer.name : client.helo,
                             peer.name, peer.literal()));
-    for (const std::string& line : facts.tls)
+    for (const std::string& line : facts.comments)
         append_text(records, '\t' + line);
     const std::string date = rfc5322_date(facts.time);
     const std::string by = fmt::format("\tby {} ({}) with {} id {}", facts.host, facts.mail_name,

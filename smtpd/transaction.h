@@ -42,11 +42,17 @@ struct ClientFacts {
     std::string_view protocol;            // "ESMTP"
     bool rewrite_headers;                 // headers are ours to complete
     const Forwarded* forwarded = nullptr; // whom log lines and the next hop shall name; null: this client
+    std::string_view sasl_method = {};    // empty: not logged in
+    std::string_view sasl_username = {};
+    std::string_view sasl_sender = {}; // of MAIL AUTH=; empty: not given
 };
 
 // The envelope up to the first recipient: T, A, S, A.
 void append_envelope(std::string& records, const Transaction& transaction, const ClientFacts& client,
                      bool with_client);
+
+// ", sasl_method=PLAIN, sasl_username=joe" for the log; empty for clients without login.
+std::string login_attributes(const ClientFacts& client);
 
 // One recipient: A, O, R.
 void append_recipient(std::string& records, const RcptCommand& command, bool with_original);
@@ -56,8 +62,8 @@ void append_actions(std::string& records, const MessageActions& actions);
 
 // The Received: header.
 struct ReceivedFacts {
-    std::vector<std::string> tls; // lines of smtpd_tls_received_header
-    std::string_view host;        // myhostname
+    std::vector<std::string> comments; // lines of smtpd_tls_received_header and of the login
+    std::string_view host;             // myhostname
     std::string_view mail_name;
     std::string_view queue_id;
     std::string_view recipient; // internal form; empty: more than one

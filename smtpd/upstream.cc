@@ -2,6 +2,8 @@
 // a filter or a test with XCLIENT and XFORWARD in it; and ETRN, where a client asks for others' mail.
 #include "session.h"
 
+#include "login.h"
+
 #include "base/text.h"
 #include "ipc/flush.h"
 #include "log/log.h"
@@ -104,7 +106,7 @@ Task<Reply> SmtpSession::xclient(std::string_view arguments)
     helo_ = client->helo.value_or("");
     extended_ = client->extended.value_or(false);
     if (client->login)
-        claimed_login_ = *std::move(client->login);
+        login_ = client->login->empty() ? nullptr : std::make_unique<Login>(Login{"XCLIENT", *client->login});
     may_xclient_ = co_await service_.tables.xclient_hosts.contains(peer_);
     co_return co_await welcome();
 }

@@ -96,6 +96,17 @@ Result<std::string> stored_user_name(std::string_view name)
     return lower(name);
 }
 
+std::optional<std::string> user_database_path(const std::string& sasl_path, const std::string& data_directory)
+{
+    if (sasl_path.starts_with('/'))
+        return sasl_path;
+    // The default, and the sockets of smtpd_sasl_type = dovecot, name no users.
+    const bool names_socket = sasl_path.starts_with("inet:") || sasl_path.starts_with("unix:");
+    if (sasl_path.find(':') == std::string::npos || names_socket)
+        return data_directory + "/users.sqlite";
+    return std::nullopt;
+}
+
 void UserDatabase::Close::operator()(sqlite3* database) const
 {
     ::sqlite3_close(database);

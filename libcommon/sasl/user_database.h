@@ -26,6 +26,11 @@ struct UserEntry {
 // for empty or too long ones, control characters, blanks, and text that is not UTF-8.
 Result<std::string> stored_user_name(std::string_view name);
 
+// The database that smtpd_sasl_path stands for: an absolute path, or users.sqlite in the data
+// folder; nullopt: it names tables (type:name).
+std::optional<std::string> user_database_path(const std::string& sasl_path,
+                                              const std::string& data_directory);
+
 class UserDatabase
 {
 public:

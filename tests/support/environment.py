@@ -52,6 +52,7 @@ error     unix  -       -       {chroot}       -       -       error
 retry     unix  -       -       {chroot}       -       -       error
 discard   unix  -       -       {chroot}       -       -       discard
 virtual   unix  -       n       n       -       -       virtual
+saslauth  unix  -       -       n       -       -       saslauth
 postlog   unix-dgram n  -       n       -       1       postlogd
 """
 
