@@ -100,7 +100,10 @@ Result<AddressMaps> AddressMaps::open(const CleanupParams& params)
     TRY(maps.canonical_roles_, parse_roles(params.canonical_classes));
     TRY(maps.sender_canonical_roles_, parse_roles(params.sender_canonical_classes));
     TRY(maps.recipient_canonical_roles_, parse_roles(params.recipient_canonical_classes));
-    maps.may_block_ = maps.local_.may_block();
+    maps.masquerade_domains_ = params.masquerade_domains();
+    TRY(maps.masquerade_exceptions_, MatchList::open(params.masquerade_exceptions()));
+    TRY(maps.masquerade_roles_, parse_roles(params.masquerade_classes));
+    maps.may_block_ = maps.local_.may_block() || maps.masquerade_exceptions_.may_block();
     for (const Map* map : {&maps.canonical_, &maps.sender_canonical_, &maps.recipient_canonical_,
                            &maps.aliases_, &maps.sender_bcc_, &maps.recipient_bcc_})
         maps.may_block_ = maps.may_block_ || map->tables.may_block();
@@ -123,6 +126,36 @@ Mapped AddressMaps::canonical(AddressRole role, int step, std::string_view addre
     if (step == 0)
         return own_roles & bit_of(role) ? ask(own, address) : Mapped{};
     return canonical_roles_ & bit_of(role) ? ask(canonical_, address) : Mapped{};
+}
+
+bool AddressMaps::has_masquerade(AddressRole role) const
+{
+    return (masquerade_roles_ & bit_of(role)) && !masquerade_domains_.empty();
+}
+
+// The first domain of the list that covers the address decides: "!domain" leaves it alone.
+Result<std::string> AddressMaps::masquerade(std::string address) const
+{
+    const AddressParts parts = split_address(address);
+    if (!parts.has_domain)
+        return address;
+    const ListMatch exception = masquerade_exceptions_.match(parts.local);
+    if (exception.is_broken())
+        return Error{Fault::broken, "masquerade_exceptions lookup problem: " + exception.reason};
+    if (exception)
+        return address;
+    for (std::string_view masked : masquerade_domains_) {
+        const bool excludes = masked.starts_with('!');
+        masked.remove_prefix(excludes ? 1 : 0);
+        if (equals_ignoring_case(parts.domain, masked))
+            return address;
+        if (!ends_with_ignoring_case(parts.domain, "." + std::string(masked)))
+            continue;
+        if (excludes)
+            return address;
+        return std::string(parts.local) + '@' + std::string(masked);
+    }
+    return address;
 }
 
 Mapped AddressMaps::ask(Map& map, std::string_view address)
@@ -164,7 +197,8 @@ bool AddressMaps::is_stale() const
 {
     return local_.is_stale() || canonical_.tables.is_stale() || sender_canonical_.tables.is_stale() ||
            recipient_canonical_.tables.is_stale() || aliases_.tables.is_stale() ||
-           sender_bcc_.tables.is_stale() || recipient_bcc_.tables.is_stale();
+           masquerade_exceptions_.is_stale() || sender_bcc_.tables.is_stale() ||
+           recipient_bcc_.tables.is_stale();
 }
 
 } // namespace bulkhead

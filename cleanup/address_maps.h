@@ -6,6 +6,7 @@
 
 #include "params.h"
 #include "table/address_lookup.h"
+#include "table/domain_list.h"
 #include "table/local_domains.h"
 #include "table/table.h"
 
@@ -45,6 +46,10 @@ public:
     static constexpr int canonical_steps = 2;
     Mapped canonical(AddressRole role, int step, std::string_view address);
 
+    // masquerade_domains: the address with subdomains cut off, or as it is.
+    bool has_masquerade(AddressRole role) const;
+    Result<std::string> masquerade(std::string address) const;
+
     Mapped aliases(std::string_view recipient) { return ask(aliases_, recipient); }
     Mapped sender_bcc(std::string_view sender) { return ask(sender_bcc_, sender); }
     Mapped recipient_bcc(std::string_view recipient) { return ask(recipient_bcc_, recipient); }
@@ -64,6 +69,9 @@ private:
     LocalDomains local_;
     std::string myorigin_;
     std::string delimiter_;
+    std::vector<std::string> masquerade_domains_;
+    MatchList masquerade_exceptions_;
+    unsigned masquerade_roles_ = 0;
     Map canonical_;
     Map sender_canonical_;
     Map recipient_canonical_;

@@ -30,16 +30,23 @@ void blank_stray(char* line, std::size_t size)
 
 } // namespace
 
-Assembler::Assembler(AssemblyPolicy& policy, std::string queue_id, unsigned flags, WallTime now)
+Assembler::Assembler(AssemblyPolicy& policy, std::string queue_id, unsigned flags, WallTime now,
+                     bool is_editable)
     : policy_(policy), params_(policy.params), queue_id_(std::move(queue_id)), flags_(flags), now_(now),
-      arrival_(now)
+      arrival_(now), is_editable_(is_editable)
 {
+    if (policy_.checks && !policy_.checks->empty() && has(ipc::cleanup_flag::filter))
+        inspector_ = std::make_unique<ContentInspector>(*policy_.checks, inspector_options(params_));
+    keeps_facts_ = inspector_ || is_editable_;
 }
 
 void Assembler::refuse(unsigned status, std::string dsn, std::string reason, std::string_view log_text)
 {
-    if (result_.ok())
-        result_ = {status, std::move(reason), std::move(dsn)};
+    if (result_.ok()) {
+        result_.status = status;
+        result_.reason = std::move(reason);
+        result_.dsn = std::move(dsn);
+    }
     stage_ = Stage::refused;
     if (!log_text.empty())
         log::warn(fmt::format("{}: {}", queue_id_, log_text));
@@ -77,8 +84,13 @@ Task<> Assembler::feed(std::string bytes)
     std::string_view left = bytes;
     while (!left.empty() && stage_ != Stage::refused) {
         if (stage_ == Stage::body) {
-            left.remove_prefix(pass_body(left));
-            if (left.empty())
+            if (inspects_lines()) {
+                const std::size_t used = co_await inspect_body(left);
+                left.remove_prefix(used);
+            } else {
+                left.remove_prefix(pass_body(left));
+            }
+            if (left.empty() || stage_ == Stage::refused)
                 break;
         }
         const auto peek = peek_record(left);
@@ -292,6 +304,8 @@ void Assembler::accept_recipient(const Record& record)
         return;
     }
     group_.address = record.data;
+    if (keeps_facts_)
+        last_recipient_ = record.data;
     groups_.push_back(std::exchange(group_, {}));
 }
 
@@ -348,6 +362,13 @@ void Assembler::append_to_header(const Record& record, std::string_view encoded)
             append_record(header.records, RecordType::text, {});
         header.cut = true;
     } else {
+        if (policy_.reject && policy_.reject->meets(record.data))
+            has_bad_characters_ = true;
+        if (policy_.strip && policy_.strip->meets(record.data)) {
+            append_record(header.records, record.type, policy_.strip->without(record.data));
+            header.open_line = part;
+            return;
+        }
         const std::size_t at = header.records.size() + encoded.size() - record.data.size();
         header.records += encoded;
         if (params_.replace_stray_cr_lf() && has_stray(record.data))
@@ -360,6 +381,15 @@ void Assembler::append_to_header(const Record& record, std::string_view encoded)
 // This loop sees every line of every message: it looks at types and lengths only,
 // and copies all lines at once.
 std::size_t Assembler::pass_body(std::string_view bytes)
+{
+    const std::size_t done = take_lines(bytes, out_);
+    if (scanner_)
+        check_mime();
+    check_size();
+    return done;
+}
+
+std::size_t Assembler::take_lines(std::string_view bytes, std::string& out)
 {
     struct Stray {
         std::size_t at;
@@ -384,20 +414,28 @@ std::size_t Assembler::pass_body(std::string_view bytes)
             break;
         if (replaces && has_stray(bytes.substr(at, size)))
             strays.push_back({at, size});
+        if (scanner_)
+            (void)scanner_->line(bytes.substr(at, size), type == static_cast<char>(RecordType::text));
         open_line_ = type == static_cast<char>(RecordType::text_part);
         done = at + size;
     }
-    const std::size_t base = out_.size();
-    out_.append(bytes.substr(0, done));
+    const std::size_t base = out.size();
+    out.append(bytes.substr(0, done));
     for (const Stray& stray : strays)
-        blank_stray(out_.data() + base + stray.at, stray.size);
-    check_size();
+        blank_stray(out.data() + base + stray.at, stray.size);
     return done;
 }
 
 void Assembler::end_content()
 {
-    if (std::exchange(open_line_, false) || position() == sizes_.data_offset)
+    if (inspector_ && stage_ != Stage::refused) {
+        inspector_->finish(out_);
+        after_inspection();
+        if (stage_ == Stage::refused)
+            return;
+    }
+    if (std::exchange(open_line_, false) ||
+        position() == sizes_.data_offset + (is_editable_ ? empty_pointer_bytes : 0))
         append_record(out_, RecordType::text, {});
     sizes_.content_bytes = position() - sizes_.data_offset;
     sizes_.content_length = sizes_.content_bytes;

@@ -7,6 +7,8 @@
 #include "address_maps.h"
 #include "async/task.h"
 #include "base/clock.h"
+#include "characters.h"
+#include "content/inspector.h"
 #include "header_kind.h"
 #include "incoming_record.h"
 #include "ipc/bounce.h"
@@ -16,6 +18,7 @@
 #include "spool/size_record.h"
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +42,23 @@ struct AssemblyPolicy {
     AddressMaps& maps;
     AddressCompleter& completer;
     std::string myhostname;
+    ContentChecks* checks = nullptr; // null: none
+    const CharacterSet* strip = nullptr;
+    const CharacterSet* reject = nullptr;
+};
+
+inline constexpr std::int64_t empty_pointer_bytes = 17; // of a pointer record on disk
+
+InspectorOptions inspector_options(const CleanupParams& params);
+
+// Where a file that milters may edit can be changed in place: pointer records without a
+// jump, to be overwritten (queue-format.md section 7), and what lies behind them.
+struct EditPoints {
+    std::int64_t sender = 0; // the pointer in front of the sender
+    std::int64_t behind_sender = 0;
+    std::int64_t content = 0; // the first record of the content is one too
+    std::int64_t body = 0;    // the first record behind the headers
+    std::int64_t end = 0;     // in front of E
 };
 
 // A header field as its records come in.
@@ -55,11 +75,16 @@ class Assembler
 {
 public:
     // The policy outlives the assembler.  now: when the message came to us.
-    Assembler(AssemblyPolicy& policy, std::string queue_id, unsigned flags, WallTime now);
+    // is_editable: leaves room for the changes of milters.
+    Assembler(AssemblyPolicy& policy, std::string queue_id, unsigned flags, WallTime now,
+              bool is_editable = false);
 
     // The next piece of the stream, cut anywhere.  What is wrong with the message is
     // kept until result(); the rest of such a message is passed over.
     Task<> feed(std::string bytes);
+
+    // What the client has decided since it began: hold, discard.
+    void add_flags(unsigned flags) { flags_ |= flags; }
 
     // The client says that this was all.  Afterwards output() is complete: also for a
     // message that was refused, whose envelope is then good for a notice.
@@ -73,6 +98,27 @@ public:
     void output_taken();
     MessageSizes sizes() const { return sizes_; }
     bool patch_sizes();
+
+    // The message was judged after finish(): by a milter.
+    void refuse_content(ipc::CleanupResult result) { result_ = std::move(result); }
+    void hold() { flags_ |= ipc::cleanup_flag::hold; }
+    void discard() { flags_ |= ipc::cleanup_flag::discard; }
+
+    // PASS: no milter shall see it.
+    bool passes_milters() const { return passes_; }
+    bool wants_local_milters() const { return has(ipc::cleanup_flag::local_milters); }
+    const EditPoints& edit_points() const { return edit_points_; }
+    MessageSizes& sizes_to_edit() { return sizes_; }
+    void set_sender(std::string sender) { sender_ = std::move(sender); }
+
+    // An attribute of the envelope: "client_address".  Only of messages that are inspected.
+    std::string fact(std::string_view name) const;
+    std::string origin() const;        // "name[address]", or "local"
+    std::string circumstances() const; // "; from=<a@b> to=<c@d> proto=ESMTP helo=<h>"
+    void apply(const std::vector<Finding>& findings, std::string_view prefix);
+
+    // Adds recipients behind everything else, as the records of the file.
+    Task<Result<std::string>> late_recipient(std::string address);
 
     bool is_held() const { return (flags_ & ipc::cleanup_flag::hold) != 0; }
     bool is_discarded() const { return (flags_ & ipc::cleanup_flag::discard) != 0; }
@@ -131,6 +177,22 @@ private:
     void write_final(const Group& group, const std::string& address);
     bool is_new(const Group& group, const std::string& address);
 
+    // inspection: assembler_inspect.cc
+    void log_finding(const Finding& finding, std::string_view prefix, std::string_view text) const;
+    Task<bool> check_header(IncomingHeader& header);
+    void note_mime_header(const IncomingHeader& header);
+    void begin_inspection();
+    bool checks_8bit_body() const;
+    bool checks_8bit_header() const;
+    void refuse_mime(std::string_view what);
+    void check_mime();
+    bool inspects_lines() const;
+    void inspect_lines(std::string_view records, std::string& made);
+    Task<std::size_t> inspect_body(std::string_view bytes);
+    std::size_t take_lines(std::string_view bytes, std::string& out);
+    void after_inspection();
+    void feed_scanner(std::string_view records);
+
     // headers
     Task<> finish_header();
     Task<> rewrite_header(IncomingHeader& header);
@@ -181,6 +243,21 @@ private:
     std::unordered_set<std::string> copied_;
     std::vector<Written> written_;
     std::string extracted_; // records of the extracted segment in front of its recipients
+
+    std::unique_ptr<ContentInspector> inspector_; // null: no checks
+    std::optional<MimeScanner> scanner_;          // without checks, where parts can be nested
+    std::string content_type_;                    // values of the message's own headers
+    std::string transfer_encoding_;
+    std::string facts_;          // envelope records, for log lines and milters
+    std::string last_recipient_; // likewise
+    bool keeps_facts_ = false;
+    bool is_editable_ = false;
+    bool passes_ = false;
+    bool has_bad_characters_ = false;
+    std::string filter_;                   // FILTER
+    std::string redirect_;                 // REDIRECT
+    std::vector<std::string> late_copies_; // BCC
+    EditPoints edit_points_;
 
     std::optional<IncomingHeader> header_;   // being collected
     std::optional<IncomingHeader> complete_; // to be looked at

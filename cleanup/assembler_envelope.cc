@@ -30,9 +30,10 @@ Task<Result<std::string>> Assembler::mapped_address(AddressRole role, RewriteCon
                                                     std::string address)
 {
     CO_TRY(std::string complete, co_await policy_.completer.complete(context, std::move(address)));
-    if (!has(ipc::cleanup_flag::map_addresses) || !policy_.maps.has_canonical(role))
+    if (!has(ipc::cleanup_flag::map_addresses))
         co_return complete;
-    for (int step = 0; step < AddressMaps::canonical_steps; ++step) {
+    const int steps = policy_.maps.has_canonical(role) ? AddressMaps::canonical_steps : 0;
+    for (int step = 0; step < steps; ++step) {
         const auto map = [&] { return policy_.maps.canonical(role, step, complete); };
         Mapped mapped = co_await look_up(map);
         if (mapped.is_broken())
@@ -45,7 +46,11 @@ Task<Result<std::string>> Assembler::mapped_address(AddressRole role, RewriteCon
             co_return completed.error();
         complete = *std::move(completed);
     }
-    co_return complete;
+    if (!policy_.maps.has_masquerade(role))
+        co_return complete;
+    const auto masquerade = [&] { return policy_.maps.masquerade(complete); };
+    auto masked = co_await ask(policy_.maps.may_block(), masquerade);
+    co_return masked;
 }
 
 Task<> Assembler::finish_envelope()
@@ -74,6 +79,9 @@ Task<> Assembler::finish_envelope()
     }
     append_record(out_, RecordType::message_start, {});
     sizes_.data_offset = position();
+    edit_points_.content = position();
+    if (is_editable_)
+        append_fixed_number(out_, RecordType::pointer, 0);
     if (stage_ != Stage::refused)
         stage_ = Stage::headers;
 }
@@ -90,7 +98,13 @@ void Assembler::write_head()
         append_attribute(out_, "rewrite_context", local ? "local" : "remote");
     if (!full_name_.empty())
         append_record(out_, RecordType::full_name, full_name_);
+    edit_points_.sender = position();
+    if (is_editable_)
+        append_fixed_number(out_, RecordType::pointer, 0);
     append_record(out_, RecordType::sender, sender_);
+    edit_points_.behind_sender = position();
+    if (keeps_facts_)
+        facts_ = head_ + tail_;
     out_ += tail_;
     if (params_.delay_warning_time().count() > 0 && !sender_.empty())
         append_fixed_number(out_, RecordType::warn_time,
@@ -239,7 +253,7 @@ void Assembler::write_final(const Group& group, const std::string& address)
         append_attribute(out_, "notify_flags", fmt::format("{}", group.notify));
     append_attribute(out_, "dsn_orig_rcpt", group.dsn_original);
     append_record(out_, RecordType::original_recipient, group.original);
-    if (has(ipc::cleanup_flag::bounce_errors))
+    if (has(ipc::cleanup_flag::bounce_errors) || is_editable_)
         written_.push_back({position(), address, group.original, group.dsn_original, group.notify});
     append_record(out_, RecordType::recipient, address);
     ++sizes_.recipients;
@@ -248,18 +262,43 @@ void Assembler::write_final(const Group& group, const std::string& address)
 
 Task<> Assembler::finish_extracted()
 {
+    if (!redirect_.empty())
+        append_record(out_, RecordType::redirect, redirect_);
+    if (!filter_.empty())
+        append_record(out_, RecordType::filter, filter_);
     out_ += extracted_;
     if (!encoding_.empty())
         append_attribute(out_, "encoding", encoding_);
     co_await write_groups();
+    const std::vector<std::string> copies = std::exchange(late_copies_, {});
+    for (const std::string& copy : copies)
+        co_await write_copies(copy);
     if (stage_ == Stage::refused)
         co_return;
     if (sizes_.recipients == 0) {
         refuse(ipc::cleanup_status::no_recipient, {}, {}, "message rejected: no recipients");
         co_return;
     }
+    edit_points_.end = position();
+    if (is_editable_)
+        append_fixed_number(out_, RecordType::pointer, 0);
     append_record(out_, RecordType::end, {});
     stage_ = Stage::done;
+}
+
+// A recipient of a milter's: as the others, but its records are for another place.
+Task<Result<std::string>> Assembler::late_recipient(std::string address)
+{
+    const std::string kept = std::exchange(out_, {});
+    const std::int64_t kept_taken = taken_;
+    Group group;
+    group.address = std::move(address);
+    co_await write_recipient(std::move(group), false);
+    std::string made = std::exchange(out_, kept);
+    taken_ = kept_taken;
+    if (!result_.ok())
+        co_return Error(Fault::broken, "recipient not added");
+    co_return made;
 }
 
 } // namespace bulkhead

@@ -9,6 +9,7 @@
 #include "mail/date.h"
 #include "mail/header.h"
 #include "mail/message_id.h"
+#include "table/ask.h"
 
 #include <fmt/format.h>
 
@@ -117,6 +118,14 @@ Task<> Assembler::finish_header()
     if (!complete_)
         co_return;
     IncomingHeader header = *std::exchange(complete_, std::nullopt);
+    if (inspector_) {
+        const bool stays = co_await check_header(header);
+        if (!stays || stage_ == Stage::refused)
+            co_return;
+    }
+    if (checks_8bit_header() && has(ipc::cleanup_flag::filter) && has_8bit(text_of(header)))
+        co_return refuse_mime("improper use of 8-bit data in message header");
+    note_mime_header(header);
     switch (header.kind) {
     case HeaderKind::received:
         ++hops_;
@@ -208,9 +217,23 @@ Task<> Assembler::end_headers()
         co_await add_missing_headers();
     if (stage_ == Stage::refused)
         co_return;
-    out_ += first_body_records_;
-    first_body_records_.clear();
     stage_ = Stage::body;
+    edit_points_.body = position();
+    begin_inspection();
+    const std::string first = std::exchange(first_body_records_, {});
+    if (inspects_lines() && stage_ != Stage::refused) {
+        std::string made;
+        const auto look = [&] { inspect_lines(first, made); };
+        co_await ask(policy_.checks && policy_.checks->may_block(), look);
+        out_ += made;
+        after_inspection();
+    } else {
+        out_ += first;
+        if (scanner_)
+            feed_scanner(first);
+    }
+    if (stage_ == Stage::refused)
+        co_return;
     if (ends_content_)
         end_content();
 }

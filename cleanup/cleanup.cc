@@ -5,10 +5,12 @@
 #include "ipc/trace.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "os/jail.h"
 #include "worker/spool_of.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -72,6 +74,26 @@ std::string_view reason_for(unsigned status)
 Result<> Cleanup::before_jail()
 {
     TRY(maps_, AddressMaps::open(params_));
+    ContentChecks::Specs checks;
+    checks.header = params_.header_checks();
+    checks.mime = params_.mime_header_checks();
+    checks.nested = params_.nested_header_checks();
+    checks.body = params_.body_checks();
+    checks_ = ContentChecks::open(checks);
+    checks = {};
+    checks.header = params_.milter_header_checks();
+    checks.allowed = milter_check_actions;
+    milters_.header_checks = ContentChecks::open(checks);
+    TRY(milters_.local, milter::parse_milters(params_.non_smtpd_milters(), params_.milter));
+    milter::resolve(milters_.local);
+    if (std::ranges::any_of(milters_.local, [](const auto& one) { return one.path.empty(); }))
+        allow_network_in_jail();
+    milters_.macros = milter::Macros::from(params_.milter);
+    milters_.myhostname = common().myhostname();
+    milters_.daemon_name = params_.milter.daemon_name();
+    milters_.macro_v = params_.milter.macro_v();
+    strip_ = CharacterSet::parse(params_.strip_characters());
+    reject_ = CharacterSet::parse(params_.reject_characters());
     return {};
 }
 
@@ -83,7 +105,8 @@ Result<> Cleanup::after_jail()
     options.pool = &pool_.emplace(*spool_);
     store_.emplace(*spool_, options);
     completer_ = std::make_unique<RewriteService>("private/" + params_.rewrite_service());
-    policy_.emplace(AssemblyPolicy{params_, maps_, *completer_, common().myhostname()});
+    policy_.emplace(AssemblyPolicy{params_, maps_, *completer_, common().myhostname(), &checks_,
+                                   strip_.empty() ? nullptr : &strip_, reject_.empty() ? nullptr : &reject_});
     queue_manager_.emplace("public/" + params_.queue_service(), announcement_timeout);
     bounce_.emplace("private/" + params_.bounce_service());
     return {};
@@ -95,7 +118,7 @@ void Cleanup::notice_changes()
     if (now < next_look_ || is_draining())
         return;
     next_look_ = now + table_check_interval;
-    if (maps_.is_stale()) {
+    if (maps_.is_stale() || checks_.is_stale() || milters_.header_checks.is_stale()) {
         log::info("a table has changed -- restarting");
         retire();
     }
@@ -133,19 +156,24 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
         co_return static_cast<bool>(told);
     }
     const std::string queue_id = file->id().text();
-    Assembler message(*policy_, queue_id, flags, WallTime::now());
+    const bool lends = (flags & ipc::cleanup_flag::client_milters) != 0;
+    const bool has_local = (flags & ipc::cleanup_flag::local_milters) && !milters_.local.empty();
+    if (lends)
+        session.stream.accept_descriptors(ipc::max_lent_milters);
+    Assembler message(*policy_, queue_id, flags, WallTime::now(), lends || has_local);
+    MessageMilters milters(milters_, queue_id);
     const ipc::Message opened = ipc::encode_cleanup_opened(queue_id);
     const auto told = co_await tell(session, opened);
     bool in_step = static_cast<bool>(told);
     std::optional<Error> fault; // of the disk
     if (in_step)
-        in_step = co_await take_records(session, message, *file, fault);
+        in_step = co_await take_records(session, message, milters, *file, fault);
     if (!in_step) {
         co_await discard(*std::move(file));
         co_return false;
     }
 
-    const Settled settled = co_await settle(message, *std::move(file), std::move(fault));
+    const Settled settled = co_await settle(message, milters, *std::move(file), std::move(fault));
     const ipc::Message reply = ipc::encode(settled.result);
     const auto sent = co_await tell(session, reply);
     if (settled.queued)
@@ -154,8 +182,8 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
 }
 
 // Until the client says that this was all.
-Task<bool> Cleanup::take_records(Session& session, Assembler& message, NewQueueFile& file,
-                                 std::optional<Error>& fault)
+Task<bool> Cleanup::take_records(Session& session, Assembler& message, MessageMilters& milters,
+                                 NewQueueFile& file, std::optional<Error>& fault)
 {
     for (;;) {
         auto frame = co_await ipc::receive(session.stream);
@@ -165,8 +193,19 @@ Task<bool> Cleanup::take_records(Session& session, Assembler& message, NewQueueF
             co_return false;
         }
         ipc::trace_received("client", *frame);
-        if (frame->kind() == ipc::Kind::cleanup_finish)
+        if (frame->kind() == ipc::Kind::cleanup_finish) {
+            message.add_flags(ipc::decode_cleanup_finish(*frame));
             co_return true;
+        }
+        if (frame->kind() == ipc::Kind::cleanup_milters) {
+            const auto states = ipc::decode_cleanup_milters(*frame);
+            const auto taken = states ? milters.take_over(*states, session.stream.take_descriptors())
+                                      : Result<>(states.error());
+            if (taken)
+                continue;
+            log::warn(fmt::format("{}: {}", file.id().text(), taken.error().context));
+            co_return false;
+        }
         if (frame->kind() != ipc::Kind::cleanup_records) {
             log::warn(file.id().text() + ": a request in the middle of a message");
             co_return false;
@@ -184,12 +223,37 @@ Task<bool> Cleanup::take_records(Session& session, Assembler& message, NewQueueF
     }
 }
 
-Task<Cleanup::Settled> Cleanup::settle(Assembler& message, NewQueueFile file, std::optional<Error> fault)
+// Behind the last record, in front of the commit.
+Task<Result<>> Cleanup::run_milters(Assembler& message, MessageMilters& milters, NewQueueFile& file,
+                                    bool local)
+{
+    if (local)
+        co_await milters.open_local(message);
+    if (milters.empty())
+        co_return Result<>();
+    if (file.size() > 0) { // what filters read is whole then
+        const auto spill = [&] { return file.append(message.output()); };
+        CO_TRY_VOID(co_await offload(spill));
+        message.output_taken();
+    }
+    co_return co_await milters.run(message, file);
+}
+
+Task<Cleanup::Settled> Cleanup::settle(Assembler& message, MessageMilters& milters, NewQueueFile file,
+                                       std::optional<Error> fault)
 {
     const std::string queue_id = file.id().text();
     co_await message.finish();
+    const bool local = message.wants_local_milters() && !milters_.local.empty();
+    const bool filters = (local || !milters.empty()) && !message.passes_milters();
+    if (message.result().ok() && !message.is_discarded() && !fault && filters) {
+        const auto filtered = co_await run_milters(message, milters, file, local);
+        if (!filtered)
+            fault = filtered.error();
+    }
     Settled settled;
     settled.result = message.result();
+    settled.result.milters = milters.states();
     if (settled.result.ok() && message.is_discarded()) {
         co_await discard(std::move(file));
         co_return settled;
@@ -203,6 +267,7 @@ Task<Cleanup::Settled> Cleanup::settle(Assembler& message, NewQueueFile file, st
     }
     if (settled.result.ok()) {
         settled.result = write_failure(queue_id, *fault);
+        settled.result.milters = milters.states();
     } else if (message.is_returnable() && !fault) {
         const auto returned = co_await return_to_sender(message, file);
         if (returned)

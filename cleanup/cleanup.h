@@ -6,6 +6,7 @@
 #include "assembler.h"
 #include "async/offload.h"
 #include "ipc/channel.h"
+#include "milters.h"
 #include "spool/file_pool.h"
 #include "spool/store.h"
 #include "worker/message_worker.h"
@@ -38,10 +39,12 @@ private:
 
     // These answer whether the client and we are still in step.
     Task<bool> take_message(Session& session, unsigned flags);
-    Task<bool> take_records(Session& session, Assembler& message, NewQueueFile& file,
+    Task<bool> take_records(Session& session, Assembler& message, MessageMilters& milters, NewQueueFile& file,
                             std::optional<Error>& fault);
 
-    Task<Settled> settle(Assembler& message, NewQueueFile file, std::optional<Error> fault);
+    Task<Settled> settle(Assembler& message, MessageMilters& milters, NewQueueFile file,
+                         std::optional<Error> fault);
+    Task<Result<>> run_milters(Assembler& message, MessageMilters& milters, NewQueueFile& file, bool local);
     Task<Result<>> write_rest(Assembler& message, NewQueueFile& file, bool complete);
     Task<Result<>> return_to_sender(Assembler& message, NewQueueFile& file);
     Task<> discard(NewQueueFile file);
@@ -51,6 +54,10 @@ private:
 
     CleanupParams params_;
     AddressMaps maps_;
+    ContentChecks checks_;
+    MilterService milters_;
+    CharacterSet strip_;
+    CharacterSet reject_;
     std::unique_ptr<AddressCompleter> completer_;
     std::optional<AssemblyPolicy> policy_;
     std::optional<Spool> spool_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/params.h"
+#include "milter/settings.h"
 
 namespace bulkhead
 {
@@ -39,8 +40,41 @@ struct CleanupParams : ParamSet {
                                                "who writes mail of the null sender"};
     Param<bool> replace_stray_cr_lf{this, "cleanup_replace_stray_cr_lf", "yes",
                                     "CR and LF inside of lines become blanks"};
+    Param<std::string> strip_characters{this, "message_strip_characters", "",
+                                        "characters that are taken out of messages"};
+    Param<std::string> reject_characters{this, "message_reject_characters", "",
+                                         "characters that a message must not contain"};
     Param<bool> detect_8bit_encoding{this, "detect_8bit_encoding_header", "yes",
                                      "believe a Content-Transfer-Encoding: header"};
+
+    // ---- inspection ----
+    Param<std::string> header_checks{this, "header_checks", "", "rules for headers of messages"};
+    Param<std::string> mime_header_checks{this, "mime_header_checks", "$header_checks",
+                                          "rules for headers of MIME parts"};
+    Param<std::string> nested_header_checks{this, "nested_header_checks", "$header_checks",
+                                            "rules for headers of attached messages"};
+    Param<std::string> body_checks{this, "body_checks", "", "rules for lines of bodies"};
+    Param<int> body_checks_limit{this, "body_checks_size_limit", "51200", at_least(0),
+                                 "bytes of each part that body_checks see"};
+    Param<bool> disable_mime{this, "disable_mime_input_processing", "no", "take a message for one body"};
+    Param<int> mime_nesting_limit{this, "mime_nesting_limit", "100", at_least(1),
+                                  "how deep MIME parts may be nested; deeper mail is refused"};
+    Param<int> mime_boundary_limit{this, "mime_boundary_length_limit", "2048", at_least(1),
+                                   "bytes of a MIME boundary that tell it from others"};
+    Param<bool> strict_7bit_headers{this, "strict_7bit_headers", "no",
+                                    "refuse mail with 8-bit text in headers"};
+    Param<bool> strict_8bitmime{this, "strict_8bitmime", "no",
+                                "strict_7bit_headers and strict_8bitmime_body"};
+    Param<bool> strict_8bitmime_body{this, "strict_8bitmime_body", "no",
+                                     "refuse 8-bit text in bodies that do not declare it"};
+    Param<bool> strict_encoding_domain{this, "strict_mime_encoding_domain", "no",
+                                       "refuse encoded multipart and message types"};
+
+    Param<std::string> non_smtpd_milters{this, "non_smtpd_milters", "",
+                                         "mail filters for mail that comes not by SMTP"};
+    Param<std::string> milter_header_checks{this, "milter_header_checks", "",
+                                            "rules for headers that milters add or change"};
+    milter::Params milter{this};
 
     // ---- addresses ----
     Param<std::string> myorigin{this, "myorigin", "$myhostname", "the domain of addresses without one"};
@@ -65,6 +99,12 @@ struct CleanupParams : ParamSet {
     Param<Names> recipient_canonical_classes{this, "recipient_canonical_classes",
                                              "envelope_recipient, header_recipient",
                                              "what recipient_canonical_maps apply to"};
+    Param<Names> masquerade_domains{this, "masquerade_domains", "", "domains whose subdomains are cut off"};
+    Param<std::string> masquerade_exceptions{this, "masquerade_exceptions", "",
+                                             "user names whose domain stays as it is"};
+    Param<Names> masquerade_classes{this, "masquerade_classes",
+                                    "envelope_sender, header_sender, header_recipient",
+                                    "what masquerade_domains apply to"};
     Param<std::string> virtual_alias_maps{this, "virtual_alias_maps", "$virtual_maps",
                                           "recipients and the recipients they stand for"};
     Param<int> alias_expansion_limit{this, "virtual_alias_expansion_limit", "1000", at_least(1),

@@ -52,13 +52,16 @@ Result<> Pickup::after_jail()
 {
     TRY(spool_, open_own_spool(common()));
     cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());
-    flags_ = ipc::cleanup_flag::filter | ipc::cleanup_flag::map_addresses | ipc::cleanup_flag::bounce_errors;
+    flags_ = ipc::cleanup_flag::filter | ipc::cleanup_flag::map_addresses | ipc::cleanup_flag::bounce_errors |
+             ipc::cleanup_flag::local_milters;
     for (const std::string& option : params_.overrides()) {
         if (option == "no_address_mappings")
             flags_ &= ~ipc::cleanup_flag::map_addresses;
         else if (option == "no_header_body_checks")
             flags_ &= ~ipc::cleanup_flag::filter;
-        else if (option != "no_milters" && option != "no_unknown_recipient_checks")
+        else if (option == "no_milters")
+            flags_ &= ~ipc::cleanup_flag::local_milters;
+        else if (option != "no_unknown_recipient_checks")
             return Error{Fault::config,
                          fmt::format("{}: unknown option \"{}\"", params_.overrides.name(), option)};
     }

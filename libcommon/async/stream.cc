@@ -37,6 +37,64 @@ std::unique_ptr<char[]> take_block()
 
 } // namespace
 
+// Descriptors between two processes (unix(7), SCM_RIGHTS).
+struct PassedDescriptors {
+    static constexpr std::size_t max_at_once = 64;
+
+    std::vector<int> to_send;
+    std::size_t limit = 0;
+    std::vector<UniqueFd> taken;
+
+    // A read ends where descriptors were attached: a short one does not mean that there is no more.
+    ssize_t receive(int socket, char* room, std::size_t size)
+    {
+        iovec target{room, size};
+        alignas(cmsghdr) char control[CMSG_SPACE(max_at_once * sizeof(int))];
+        msghdr message{};
+        message.msg_iov = &target;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        const ssize_t n = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+        for (cmsghdr* one = n >= 0 ? CMSG_FIRSTHDR(&message) : nullptr; one;
+             one = CMSG_NXTHDR(&message, one)) {
+            if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS)
+                continue;
+            const std::size_t count = (one->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (std::size_t i = 0; i < count; ++i) {
+                int fd = -1;
+                std::memcpy(&fd, CMSG_DATA(one) + i * sizeof(int), sizeof fd);
+                UniqueFd owned(fd);
+                if (taken.size() < limit)
+                    taken.push_back(std::move(owned));
+            }
+        }
+        return n;
+    }
+
+    ssize_t send(int socket, std::string_view bytes)
+    {
+        iovec source{const_cast<char*>(bytes.data()), bytes.size()};
+        alignas(cmsghdr) char control[CMSG_SPACE(max_at_once * sizeof(int))] = {};
+        msghdr message{};
+        message.msg_iov = &source;
+        message.msg_iovlen = 1;
+        if (!to_send.empty()) {
+            message.msg_control = control;
+            message.msg_controllen = CMSG_SPACE(to_send.size() * sizeof(int));
+            cmsghdr* rights = CMSG_FIRSTHDR(&message);
+            rights->cmsg_level = SOL_SOCKET;
+            rights->cmsg_type = SCM_RIGHTS;
+            rights->cmsg_len = CMSG_LEN(to_send.size() * sizeof(int));
+            std::memcpy(CMSG_DATA(rights), to_send.data(), to_send.size() * sizeof(int));
+        }
+        const ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+        if (n > 0)
+            to_send.clear();
+        return n;
+    }
+};
+
 struct StreamCallback {
     static void ready(evutil_socket_t, short what, void* self)
     {
@@ -132,13 +190,14 @@ Stream::Io Stream::read_more()
     const std::size_t room = capacity_ - end_;
     if (transport_)
         return read_upgraded(room);
-    const ssize_t n = ::recv(fd_.get(), in_.get() + end_, room, 0);
+    const ssize_t n = passed_ ? passed_->receive(fd_.get(), in_.get() + end_, room)
+                              : ::recv(fd_.get(), in_.get() + end_, room, 0);
     if (n > 0) {
         end_ += static_cast<std::size_t>(n);
         bytes_read_ += static_cast<std::uint64_t>(n);
         // A short read has emptied the socket; the end of the stream is announced by
         // EV_CLOSED, so nothing hides behind it.
-        if (static_cast<std::size_t>(n) < room && !peer_closed_ && event_)
+        if (static_cast<std::size_t>(n) < room && !peer_closed_ && event_ && !passed_)
             readable_ = false;
         return Io::progress;
     }
@@ -201,7 +260,9 @@ Stream::Io Stream::write_some()
 {
     if (transport_)
         return write_upgraded();
-    const ssize_t n = ::send(fd_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+    const std::string_view rest = std::string_view(out_).substr(sent_);
+    const ssize_t n =
+        passed_ ? passed_->send(fd_.get(), rest) : ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR)
         return Io::progress;
     if (n < 0 && errno == EAGAIN) {
@@ -264,6 +325,27 @@ std::string_view Stream::arrived()
     while (end_ - begin_ < max_arrived && read_more() == Io::progress) {
     }
     return unread();
+}
+
+void Stream::attach_descriptors(std::vector<int> descriptors)
+{
+    ensure(descriptors.size() <= PassedDescriptors::max_at_once, "too many descriptors for one message");
+    if (!passed_)
+        passed_ = std::make_unique<PassedDescriptors>();
+    passed_->to_send = std::move(descriptors);
+}
+
+void Stream::accept_descriptors(std::size_t limit)
+{
+    if (!passed_)
+        passed_ = std::make_unique<PassedDescriptors>();
+    passed_->limit = limit;
+    passed_->taken.clear();
+}
+
+std::vector<UniqueFd> Stream::take_descriptors()
+{
+    return passed_ ? std::exchange(passed_->taken, {}) : std::vector<UniqueFd>();
 }
 
 void Stream::send_what_fits()

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bulkhead
 {
@@ -108,6 +109,14 @@ public:
     std::size_t unsent() const { return out_.size() - sent_; }
     std::string& output() { return out_; }
 
+    // UNIX sockets: descriptors go with the next bytes that are sent.  They stay the caller's,
+    // and open until a flush is over.
+    void attach_descriptors(std::vector<int> descriptors);
+
+    // Takes descriptors that the peer sends, at most `limit` of them; more are closed.
+    void accept_descriptors(std::size_t limit);
+    std::vector<UniqueFd> take_descriptors();
+
     // The peer closed or reset the connection, as far as is known now.
     bool peer_closed() const { return peer_closed_; }
 
@@ -192,6 +201,7 @@ private:
     std::string out_;
     std::size_t sent_ = 0;
     std::uint64_t bytes_read_ = 0;
+    std::unique_ptr<struct PassedDescriptors> passed_; // null: none are sent or taken
 };
 
 // What await gives back: a Line for read_line(), nothing for the others.

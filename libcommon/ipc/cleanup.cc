@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace bulkhead::ipc
 {
 
@@ -35,6 +37,10 @@ Message encode(const CleanupResult& result)
     message.add("status", static_cast<std::int64_t>(result.status))
         .add("reason", result.reason)
         .add("dsn", result.dsn);
+    if (result.code != 0)
+        message.add("code", static_cast<std::int64_t>(result.code));
+    if (!result.milters.empty())
+        message.add("milters", result.milters);
     return message;
 }
 
@@ -63,7 +69,47 @@ Result<CleanupResult> decode_cleanup_result(const Message& message)
     TRY(const auto status, message.number("status"));
     TRY(const auto reason, message.text("reason"));
     TRY(const auto dsn, message.text("dsn"));
-    return CleanupResult{static_cast<unsigned>(status), std::string(reason), std::string(dsn)};
+    CleanupResult result;
+    result.status = static_cast<unsigned>(status);
+    result.reason = reason;
+    result.dsn = dsn;
+    result.milters = message.find("milters").value_or("");
+    if (message.find("code")) {
+        TRY(const auto code, message.number("code"));
+        if (code < 400 || code > 599)
+            return Error{Fault::malformed, "bad reply code"};
+        result.code = static_cast<int>(code);
+    }
+    return result;
+}
+
+Message encode_cleanup_milters(const std::vector<std::string>& states)
+{
+    Message message(Kind::cleanup_milters);
+    for (const std::string& state : states)
+        message.add("milter", state);
+    return message;
+}
+
+Result<std::vector<std::string>> decode_cleanup_milters(const Message& message)
+{
+    std::vector<std::string> states;
+    Message::Walk walk = message.walk();
+    while (const auto one = walk.next()) {
+        if (one->name != "milter" || states.size() >= max_lent_milters)
+            return Error{Fault::malformed, "bad list of milters"};
+        states.emplace_back(one->value);
+    }
+    return states;
+}
+
+// The descriptors go with the frame that names them.
+void CleanupStream::lend_milters(const std::vector<std::string>& states, std::vector<int> descriptors)
+{
+    frame_records();
+    descriptors_ = std::move(descriptors);
+    const Message message = encode_cleanup_milters(states);
+    message.encode(connection_.stream().output());
 }
 
 CleanupVerdict verdict_of(const CleanupResult& result)
@@ -153,6 +199,8 @@ Task<Result<>> CleanupStream::send_some()
 Task<Result<CleanupResult>> CleanupStream::finish(unsigned flags)
 {
     frame_records();
+    if (!descriptors_.empty())
+        connection_.stream().attach_descriptors(std::exchange(descriptors_, {}));
     const Message finish = encode_cleanup_finish(flags);
     trace_sent(service_->path(), finish);
     CO_TRY_VOID(co_await send(connection_.stream(), finish));

@@ -5,6 +5,7 @@
 //   cleanup_open {flags}              ->
 //                                     <-  ok {queue_id}
 //   cleanup_records (raw records) ...  ->
+//   cleanup_milters {milter ...}      ->  with descriptors: docs/milters.md
 //   cleanup_finish {flags}            ->
 //                                     <-  ok {status, reason, dsn}
 //
@@ -19,6 +20,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bulkhead::ipc
 {
@@ -32,8 +34,10 @@ inline constexpr unsigned rewrite_local = 4; // header addresses are ours: compl
 inline constexpr unsigned bounce_errors = 8; // nobody waits for the answer: return bad mail to its sender
 inline constexpr unsigned hold = 16;         // straight to hold/
 inline constexpr unsigned smtputf8 = 32;
-inline constexpr unsigned discard = 64;   // take everything, keep nothing
-inline constexpr unsigned internal = 128; // our own notice
+inline constexpr unsigned discard = 64;         // take everything, keep nothing
+inline constexpr unsigned internal = 128;       // our own notice
+inline constexpr unsigned local_milters = 256;  // non_smtpd_milters
+inline constexpr unsigned client_milters = 512; // the client brings connections to milters
 } // namespace cleanup_flag
 
 // The bits are those that postdrop's exit status has (queue-format.md section 10).
@@ -50,13 +54,17 @@ inline constexpr unsigned temporary = 128; // a table or service failed: try lat
 inline constexpr unsigned not_permitted = 512;
 } // namespace cleanup_status
 
+inline constexpr std::size_t max_lent_milters = 50;
+
 // The dsn of a write_error that room on the disk would cure: 452, not 451.
 inline constexpr std::string_view disk_full_dsn = "4.3.1";
 
 struct CleanupResult {
     unsigned status = cleanup_status::ok;
-    std::string reason; // a text for the client, when content was rejected
-    std::string dsn;    // its status code; may be empty
+    std::string reason;  // a text for the client, when content was rejected
+    std::string dsn;     // its status code; may be empty
+    int code = 0;        // a milter's own reply, whose lines are joined by '\n' in reason; 0: none
+    std::string milters; // one per connection that was lent: '+' in step again, '-' beyond use
 
     bool ok() const { return status == cleanup_status::ok; }
 };
@@ -73,6 +81,8 @@ Message encode_cleanup_open(unsigned flags);
 Message encode_cleanup_opened(std::string_view queue_id);
 Message encode_cleanup_not_opened(const Error& error);
 Message encode(const CleanupResult& result);
+Message encode_cleanup_milters(const std::vector<std::string>& states);
+Result<std::vector<std::string>> decode_cleanup_milters(const Message& message);
 Message encode_cleanup_finish(unsigned flags);
 Result<unsigned> decode_cleanup_open(const Message& message);
 unsigned decode_cleanup_finish(const Message& message); // hold and discard only
@@ -94,6 +104,10 @@ public:
     bool wants_sending() const { return records_.size() >= block_size; }
     Task<Result<>> send_some();
 
+    // Connections to milters, which cleanup uses until finish() is over: what each state is
+    // says milter/filter.h.  Once, in front of finish(), with flag client_milters.
+    void lend_milters(const std::vector<std::string>& states, std::vector<int> descriptors);
+
     // Sends the rest, waits until the message is on disk or refused.  flags: what was decided since
     // the beginning, hold or discard.
     Task<Result<CleanupResult>> finish(unsigned flags = 0);
@@ -111,6 +125,7 @@ private:
     Service::Connection connection_;
     std::string queue_id_;
     std::string records_;
+    std::vector<int> descriptors_; // lent, not ours
 };
 
 } // namespace bulkhead::ipc

@@ -31,6 +31,7 @@ enum class Kind : std::uint8_t {
     cleanup_open,    // cleanup.h
     cleanup_records, // the body is raw records, not attributes
     cleanup_finish,
+    cleanup_milters,
     queue_arrival, // qmgr.h
     queue_flush,
     deliver,       // delivery.h

@@ -30,6 +30,8 @@ std::string_view name_of(Kind kind)
         return "records";
     case Kind::cleanup_finish:
         return "end of message";
+    case Kind::cleanup_milters:
+        return "milters";
     case Kind::queue_arrival:
         return "arrival";
     case Kind::queue_flush:

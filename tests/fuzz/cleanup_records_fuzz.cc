@@ -31,6 +31,9 @@ struct Params : CleanupParams {
         header_size_limit.set(1000);
         header_address_limit.set(100);
         hopcount_limit.set(50);
+        mime_nesting_limit.set(10);
+        mime_boundary_limit.set(70);
+        body_checks_limit.set(1000);
         attribute_limit.set(100);
         duplicate_limit.set(1000);
         drop_headers.set({"bcc"});
@@ -62,7 +65,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static Params params;
     static AddressMaps maps = *AddressMaps::open(params);
     static Same completer;
-    static AssemblyPolicy policy{params, maps, completer, "mx.a.test"};
+    ContentChecks::Specs specs;
+    specs.header = specs.mime = specs.nested = "inline:{{Subject: a=REPLACE Subject: b}, {To: x=PREPEND X: y}}";
+    specs.body = "inline:{{bad=REJECT}, {line=STRIP}, {old=REPLACE new}}";
+    static ContentChecks checks = ContentChecks::open(specs);
+    static AssemblyPolicy policy{params, maps, completer, "mx.a.test", &checks};
     if (size == 0)
         return 0;
     const unsigned flags = data[0];

@@ -62,6 +62,9 @@ protected:
         params.header_size_limit.set(102'400);
         params.header_address_limit.set(10'240);
         params.hopcount_limit.set(50);
+        params.mime_nesting_limit.set(100);
+        params.mime_boundary_limit.set(2048);
+        params.body_checks_limit.set(51'200);
         params.attribute_limit.set(100);
         params.duplicate_limit.set(1000);
         params.drop_headers.set({"bcc", "content-length", "resent-bcc", "return-path"});
