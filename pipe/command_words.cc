@@ -134,10 +134,14 @@ private:
 
 Result<> check_command_words(const std::vector<std::string>& words)
 {
-    for (const std::string& word : words)
+    const auto nothing = [](std::string_view) { return std::optional<std::string>(); };
+    for (const std::string& word : words) {
         for (const std::string& name : referenced_names(word))
             if (!is_known(name))
                 return Error{Fault::config, fmt::format("argv=: unknown macro name: {}", printable(name))};
+        if (const auto tried = expand_once(word, nothing); !tried)
+            return Error{Fault::config, "argv=: " + tried.error().context};
+    }
     return {};
 }
 

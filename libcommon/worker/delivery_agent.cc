@@ -61,25 +61,37 @@ static bool is_probe(const ipc::DeliveryRequest& request)
 Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
 {
     settled_[index] = true;
+    const DeliveryOutcome outcome = co_await report(request_.recipients[index], std::move(status));
+    close(index, outcome);
+}
+
+Task<DeliveryOutcome> Delivery::report(ipc::DeliveryRecipient part, DeliveryStatus status)
+{
     if (status.outcome == DeliveryOutcome::bounced && agent_->agent_params_.soft_bounce() &&
         !is_probe(request_))
         status.outcome = DeliveryOutcome::deferred;
     if (status.outcome == DeliveryOutcome::deferred && !status.dsn.empty())
         status.dsn[0] = '4';
-    const bool told = co_await agent_->tell(*this, index, status);
+    const bool told = co_await agent_->tell(*this, part, status);
     if (!told && status.outcome == DeliveryOutcome::bounced) {
         // What cannot be put into the bounce log is tried again, never lost.
         status.outcome = DeliveryOutcome::deferred;
         status.dsn = "4.3.0";
         status.reason += " (bounce service unavailable)";
     }
-    agent_->log_status(*this, index, status);
+    agent_->log_status(*this, part, status);
     // Whatever a probe has found, it has done its work.
     if (told && is_probe(request_))
         status.outcome = DeliveryOutcome::sent;
-    report_.outcomes[index] = status.outcome;
+    co_return status.outcome;
+}
+
+void Delivery::close(std::size_t index, DeliveryOutcome outcome)
+{
+    settled_[index] = true;
+    report_.outcomes[index] = outcome;
     const std::int64_t offset = request_.recipients[index].offset;
-    if (status.outcome != DeliveryOutcome::deferred && offset >= 0) {
+    if (outcome != DeliveryOutcome::deferred && offset >= 0) {
         const auto marked = mark_recipient_done(file_.fd.get(), offset);
         if (!marked)
             log::warn(fmt::format("{}: cannot mark recipient as done: {}", request_.queue_id,
@@ -105,11 +117,12 @@ Result<> DeliveryAgent::after_jail()
     return {};
 }
 
-Task<bool> DeliveryAgent::tell(const Delivery& delivery, std::size_t index, const DeliveryStatus& status)
+Task<bool> DeliveryAgent::tell(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
+                               const DeliveryStatus& status)
 {
     if (delivery.request_.trace_flags & trace_flag::probe)
-        co_return co_await tell_verify(delivery, index, status);
-    co_return co_await tell_bounce(delivery, index, status);
+        co_return co_await tell_verify(delivery, recipient, status);
+    co_return co_await tell_bounce(delivery, recipient, status);
 }
 
 // The address that verify was asked about: the recipient may be what it stands for.
@@ -122,12 +135,12 @@ static std::string probed_address(const ipc::DeliveryRequest& request,
     return recipient.original.empty() ? recipient.address : recipient.original;
 }
 
-Task<bool> DeliveryAgent::tell_verify(const Delivery& delivery, std::size_t index,
+Task<bool> DeliveryAgent::tell_verify(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
                                       const DeliveryStatus& status)
 {
     const ipc::DeliveryRequest& request = delivery.request_;
     ipc::VerifyUpdate update;
-    update.address = probed_address(request, request.recipients[index]);
+    update.address = probed_address(request, recipient);
     update.verdict.state = status.outcome == DeliveryOutcome::sent      ? ipc::AddressState::deliverable
                            : status.outcome == DeliveryOutcome::bounced ? ipc::AddressState::undeliverable
                                                                         : ipc::AddressState::deferred;
@@ -140,11 +153,10 @@ Task<bool> DeliveryAgent::tell_verify(const Delivery& delivery, std::size_t inde
 }
 
 // Which of the three services keeps this recipient's fate, if any.
-Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, std::size_t index,
+Task<bool> DeliveryAgent::tell_bounce(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
                                       const DeliveryStatus& status)
 {
     const ipc::DeliveryRequest& request = delivery.request_;
-    const ipc::DeliveryRecipient& recipient = request.recipients[index];
     const bool record = request.trace_flags & trace_flag::record;
     const bool sent = status.outcome == DeliveryOutcome::sent;
     const bool wants_notice = ((recipient.notify & notify::success) && !status.success_notice_passed_on) ||
@@ -200,11 +212,10 @@ static double between_times(WallTime from, WallTime to)
     return std::max(0.0, to.as_double() - from.as_double());
 }
 
-void DeliveryAgent::log_status(const Delivery& delivery, std::size_t index,
+void DeliveryAgent::log_status(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
                                const DeliveryStatus& status) const
 {
     const ipc::DeliveryRequest& request = delivery.request_;
-    const ipc::DeliveryRecipient& recipient = request.recipients[index];
     const WallTime now = WallTime::now();
     // delays=a/b/c/d: before qmgr took it up, in the active queue, connection set-up,
     // transmission.

@@ -53,6 +53,12 @@ public:
     // the bounce service cannot take it, or with soft_bounce.
     Task<> settle(std::size_t index, DeliveryStatus status);
 
+    // The same in two steps, for an agent that makes several deliveries of one recipient
+    // (aliases).  report() logs and tells what became of one of them, the address being its own;
+    // the answer is what it came to.  close() settles the recipient itself.
+    Task<ipc::DeliveryOutcome> report(ipc::DeliveryRecipient part, DeliveryStatus status);
+    void close(std::size_t index, ipc::DeliveryOutcome outcome);
+
     // All recipients that are not settled yet.
     Task<> settle_rest(DeliveryStatus status);
 
@@ -101,10 +107,14 @@ protected:
 
 private:
     friend class Delivery;
-    Task<bool> tell(const Delivery& delivery, std::size_t index, const DeliveryStatus& status);
-    Task<bool> tell_verify(const Delivery& delivery, std::size_t index, const DeliveryStatus& status);
-    Task<bool> tell_bounce(const Delivery& delivery, std::size_t index, const DeliveryStatus& status);
-    void log_status(const Delivery& delivery, std::size_t index, const DeliveryStatus& status) const;
+    Task<bool> tell(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
+                    const DeliveryStatus& status);
+    Task<bool> tell_verify(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
+                           const DeliveryStatus& status);
+    Task<bool> tell_bounce(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
+                           const DeliveryStatus& status);
+    void log_status(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
+                    const DeliveryStatus& status) const;
 
     DeliveryAgentParams agent_params_;
     std::optional<Spool> spool_;
