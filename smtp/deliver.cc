@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
@@ -54,14 +55,19 @@ struct SmtpAgent::Attempt {
     Delivery& delivery;
     std::vector<std::optional<DeliveryStatus>> last; // the newest "try again" of a recipient
     std::optional<DeliveryStatus> failure;           // of the hosts: the newest one
-    std::vector<SocketAddress> spoken_to;
+    std::vector<Peer> spoken_to;
+
+    bool has_spoken_to(const Peer& peer) const
+    {
+        return std::ranges::any_of(spoken_to, [&](const Peer& one) { return one.is_same_server(peer); });
+    }
     int sessions = 0;     // with a complete handshake
     bool reached = false; // a server has answered about the message
 
     bool done() const { return delivery.all_settled(); }
 };
 
-SmtpAgent::SmtpAgent() = default;
+SmtpAgent::SmtpAgent(Protocol protocol) : params_(protocol) {}
 SmtpAgent::~SmtpAgent() = default;
 
 JailPolicy SmtpAgent::jail_policy() const
@@ -76,7 +82,8 @@ Result<> SmtpAgent::before_jail()
     TRY_VOID(DeliveryAgent::before_jail());
     services_ = ServicePorts(read_file("/etc/services").value_or(std::string{}));
     if (!services_.find(params_.tcp_port()))
-        return Error{Fault::config, fmt::format("smtp_tcp_port: unknown service \"{}\"", params_.tcp_port())};
+        return Error{Fault::config,
+                     fmt::format("{}: unknown service \"{}\"", params_.tcp_port.name(), params_.tcp_port())};
     dns::ResolverOptions resolver_options;
     if (equals_ignoring_case(params_.dns_support_level(), "dnssec"))
         resolver_options.trust_anchor_file = root_trust_anchor();
@@ -97,6 +104,9 @@ Result<> SmtpAgent::before_jail()
     requirements_.emplace(std::move(requirements));
     if (const std::string warning = requirements_->warning(); !warning.empty())
         log::warn(warning);
+    discards_ = TableList::open(params_.discard_maps());
+    pix_workarounds_ = TableList::open(params_.pix_maps());
+    replies_ = TableList::open(params_.reply_filter());
     return choose_local_addresses();
 }
 
@@ -137,9 +147,10 @@ void SmtpAgent::hand_over_if_stale()
     if (is_draining() || now - changes_checked_ < change_check_interval)
         return;
     changes_checked_ = now;
-    if (!tls_->is_stale())
+    const bool tls = tls_->is_stale();
+    if (!tls && !discards_.is_stale() && !pix_workarounds_.is_stale() && !replies_.is_stale())
         return;
-    log::info("TLS table or key has changed -- restarting");
+    log::info(tls ? "TLS table or key has changed -- restarting" : "table has changed -- restarting");
     retire();
 }
 
@@ -193,7 +204,8 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
         attempt.failure = std::move(unmet);
         co_return;
     }
-    const auto nexthop = parse_nexthop(text, services_, params_.tcp_port());
+    const auto parse = params_.is_lmtp() ? parse_lmtp_nexthop : parse_nexthop;
+    const auto nexthop = parse(text, services_, params_.tcp_port());
     if (!nexthop) {
         attempt.failure = DeliveryStatus(DeliveryOutcome::bounced, "5.4.4", nexthop.error().context);
         co_return;
@@ -216,7 +228,7 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
     for (Host& host : found.hosts) {
         if (attempt.done() || (limit > 0 && attempt.sessions >= limit))
             break;
-        if (std::ranges::find(attempt.spoken_to, host.peer.address) == attempt.spoken_to.end())
+        if (!attempt.has_spoken_to(host.peer))
             co_await try_host(attempt, *nexthop, text, planned.plan, std::move(host.peer));
     }
 }
@@ -241,7 +253,7 @@ bool SmtpAgent::may_fall_back_to_clear(const ipc::DeliveryRequest& request, cons
 Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
                            Peer peer)
 {
-    attempt.spoken_to.push_back(peer.address);
+    attempt.spoken_to.push_back(peer);
     auto unready = co_await tls_->prepare(plan, nexthop.name, peer);
     if (unready) {
         attempt.failure = std::move(unready);
@@ -258,10 +270,11 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
     }
     const bool may_retry = may_fall_back_to_clear(attempt.delivery.request(), plan);
     const Peer again = peer;
-    Opened opened = co_await open_session(nexthop, std::move(plan), std::move(peer));
+    const ipc::DeliveryRequest& request = attempt.delivery.request();
+    Opened opened = co_await open_session(request, nexthop, std::move(plan), std::move(peer));
     if (opened.failure && opened.session && opened.session->handshake_failed() && may_retry) {
         TlsPlan clear;
-        opened = co_await open_session(nexthop, std::move(clear), again);
+        opened = co_await open_session(request, nexthop, std::move(clear), again);
     }
     if (!opened.failure) {
         (void)co_await transact(attempt, std::move(opened.session), text);
@@ -275,10 +288,42 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
         co_await attempt.delivery.settle_rest(*attempt.failure);
 }
 
-Task<SmtpAgent::Opened> SmtpAgent::open_session(const Nexthop& nexthop, TlsPlan plan, Peer peer)
+// What the tables by server address say.
+Task<Result<SessionHabits>> SmtpAgent::habits_of(Peer peer, const ipc::DeliveryRequest& request)
+{
+    SessionHabits habits;
+    habits.discarded = params_.discard_ehlo_keywords();
+    habits.pix_workarounds = params_.pix_workarounds();
+    habits.may_be_pix =
+        request.active_since.seconds - request.arrival.seconds >= params_.pix_threshold().count();
+    habits.replies = replies_.empty() ? nullptr : &replies_;
+    const std::string address = peer.path.empty() ? peer.address.text() : peer.path;
+    for (auto& [tables, words] :
+         {std::pair(&discards_, &habits.discarded), std::pair(&pix_workarounds_, &habits.pix_workarounds)}) {
+        const auto look_up = [&] { return tables->find(address); };
+        const Lookup found = co_await ask(tables->may_block(), look_up);
+        if (found.is_broken())
+            co_return Error(Fault::broken, found.reason());
+        if (!found.is_found())
+            continue;
+        words->clear();
+        for (const std::string_view word : split(found.value(), ", \t\r\n"))
+            words->emplace_back(word);
+    }
+    co_return habits;
+}
+
+Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& request, const Nexthop& nexthop,
+                                                TlsPlan plan, Peer peer)
 {
     Opened opened;
-    auto fd = co_await connect_to(peer.address);
+    auto habits = co_await habits_of(peer, request);
+    if (!habits) {
+        opened.failure = DeliveryStatus(DeliveryOutcome::deferred, "4.3.0",
+                                        "table lookup failure: " + habits.error().context);
+        co_return opened;
+    }
+    auto fd = co_await connect_to(peer);
     if (!fd) {
         log::info(connect_failure_text(peer, fd.error()));
         opened.failure = connect_failed(peer, fd.error());
@@ -286,14 +331,22 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const Nexthop& nexthop, TlsPlan 
     }
     opened.session = std::make_unique<SmtpSession>(*std::move(fd), std::move(peer), params_);
     SmtpSession& session = *opened.session;
+    session.set_habits(*std::move(habits));
     opened.failure = co_await session.open(tls_.get(), std::move(plan));
     if (!opened.failure && finder_->may_loop(nexthop) && finder_->is_own_name(session.capabilities().host))
         opened.failure = mail_loop(nexthop.name);
     co_return opened;
 }
 
-Task<Result<UniqueFd>> SmtpAgent::connect_to(SocketAddress address)
+Task<Result<UniqueFd>> SmtpAgent::connect_to(Peer peer)
 {
+    if (!peer.path.empty()) {
+        auto unix_fd = connect_unix(peer.path);
+        if (!unix_fd)
+            co_return Error(unix_fd.error().fault, std::strerror(unix_fd.error().number));
+        co_return unix_fd;
+    }
+    const SocketAddress address = peer.address;
     const auto& local = address.is_v6() ? local_v6_ : local_v4_;
     const Milliseconds time = params_.connect_timeout();
     auto fd = co_await connect_inet(address, local, time);
@@ -317,6 +370,8 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
             envelope.recipients.push_back(i);
     QueuedText text(delivery.fd(), request.data_offset,
                     static_cast<std::size_t>(params_.line_length_limit()));
+    if (!session->capabilities().eightbitmime && request.encoding != "7bit" && !params_.keep_8bit())
+        text.convert_to_7bit();
     const WallTime connected = WallTime::now();
     TransactionResult result = co_await session->transact(envelope, text);
     if (text.broke_a_line())
@@ -324,7 +379,7 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
                               params_.line_length_limit()));
     const int uses = session->uses();
     if (!result.stale) {
-        attempt.spoken_to.push_back(session->peer().address);
+        attempt.spoken_to.push_back(session->peer());
         ++attempt.sessions;
         attempt.reached = true;
     }

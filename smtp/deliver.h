@@ -29,7 +29,7 @@ class LocalDomains;
 class SmtpAgent final : public DeliveryAgent
 {
 public:
-    SmtpAgent();
+    explicit SmtpAgent(Protocol protocol = Protocol::smtp);
     ~SmtpAgent() override;
 
     ParamSet& params() override { return params_; }
@@ -46,9 +46,11 @@ private:
     Task<> try_kept_sessions(Attempt& attempt, const std::string& text);
     Task<> try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
                     Peer peer);
-    Task<Opened> open_session(const Nexthop& nexthop, TlsPlan plan, Peer peer);
+    Task<Result<SessionHabits>> habits_of(Peer peer, const ipc::DeliveryRequest& request);
+    Task<Opened> open_session(const ipc::DeliveryRequest& request, const Nexthop& nexthop, TlsPlan plan,
+                              Peer peer);
     bool may_fall_back_to_clear(const ipc::DeliveryRequest& request, const TlsPlan& plan) const;
-    Task<Result<UniqueFd>> connect_to(SocketAddress address);
+    Task<Result<UniqueFd>> connect_to(Peer peer);
     Task<bool> transact(Attempt& attempt, std::unique_ptr<SmtpSession> session, const std::string& nexthop);
     Task<> refuse_unsafe_addresses(Delivery& delivery);
     Result<> choose_local_addresses();
@@ -62,6 +64,9 @@ private:
     std::optional<HostFinder> finder_;
     std::optional<Requirements> requirements_;
     std::unique_ptr<ClientTls> tls_;
+    TableList discards_;
+    TableList pix_workarounds_;
+    TableList replies_;
     SteadyTime changes_checked_{};
     std::optional<SocketAddress> local_v4_;
     std::optional<SocketAddress> local_v6_;

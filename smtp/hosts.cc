@@ -160,6 +160,10 @@ bool HostFinder::is_own_name(std::string_view host) const
 Task<HostList> HostFinder::find(const Nexthop& nexthop)
 {
     HostList found;
+    if (!nexthop.socket_path.empty()) {
+        found.hosts.emplace_back(Peer::at_socket(hostname_, nexthop.socket_path), 0);
+        co_return found;
+    }
     if (nexthop.address) {
         found.hosts.emplace_back(Peer(nexthop.name, *nexthop.address), 0);
     } else if (nexthop.wants_mx && use_mx_) {

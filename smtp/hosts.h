@@ -63,7 +63,7 @@ public:
     Task<HostList> find(const Nexthop& nexthop);
 
     // Mail may not come back to this port of ours.
-    bool may_loop(const Nexthop& nexthop) const { return nexthop.port == smtp_port; }
+    bool may_loop(const Nexthop& nexthop) const { return !params_->is_lmtp() && nexthop.port == smtp_port; }
     bool is_own_name(std::string_view host) const;
 
 private:

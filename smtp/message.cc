@@ -1,5 +1,7 @@
 #include "message.h"
 
+#include "down_conversion.h"
+
 #include "async/offload.h"
 #include "spool/envelope.h"
 
@@ -17,6 +19,23 @@ bool OutgoingEnvelope::is_probe() const
 QueuedText::QueuedText(int fd, std::int64_t data_offset, std::size_t line_limit)
     : fd_(fd), data_offset_(data_offset), writer_(line_limit)
 {
+}
+
+QueuedText::~QueuedText() = default;
+
+// The first of the two passes.
+Result<> QueuedText::plan_conversion()
+{
+    ContentReader reader(fd_, data_offset_);
+    DownConversionPlan plan;
+    for (;;) {
+        TRY(const auto record, reader.next());
+        if (!record)
+            break;
+        plan.line(record->data, record->is(RecordType::text));
+    }
+    converter_ = std::make_unique<DownConverter>(plan.finish());
+    return {};
 }
 
 // A message that just came in is in memory: RWF_NOWAIT reads it without ever waiting
@@ -38,19 +57,30 @@ bool QueuedText::read_cached_file()
 Result<bool> QueuedText::append_block(std::string& out)
 {
     const std::size_t end = out.size() + block_size;
+    const auto write = [&](std::string_view text, bool complete) { writer_.line(out, text, complete); };
+    const LineSink sink = write;
     while (out.size() < end) {
         TRY(const auto record, reader_->next());
         if (!record) {
+            if (converter_)
+                converter_->finish(sink);
             writer_.finish(out);
             return false;
         }
-        writer_.line(out, record->data, record->is(RecordType::text));
+        if (converter_)
+            converter_->line(record->data, record->is(RecordType::text), sink);
+        else
+            writer_.line(out, record->data, record->is(RecordType::text));
     }
     return true;
 }
 
 Task<Result<bool>> QueuedText::read(std::string& out)
 {
+    if (wants_7bit_ && !converter_) {
+        const auto plan = [&] { return plan_conversion(); };
+        CO_TRY_VOID(co_await offload(plan));
+    }
     if (!reader_ && !read_cached_file())
         reader_.emplace(fd_, data_offset_);
     if (file_)

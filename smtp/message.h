@@ -18,6 +18,8 @@
 namespace bulkhead
 {
 
+class DownConverter;
+
 // One transaction's envelope.  Refers to the request, which outlives it.
 struct OutgoingEnvelope {
     explicit OutgoingEnvelope(const ipc::DeliveryRequest& r) : request(&r) {}
@@ -51,12 +53,17 @@ public:
 
     // fd: the open queue file, the caller's; line_limit as DataWriter has it.
     QueuedText(int fd, std::int64_t data_offset, std::size_t line_limit);
+    ~QueuedText() override;
+
+    // For a server without 8BITMIME: 8-bit parts become quoted-printable or base64.
+    void convert_to_7bit() { wants_7bit_ = true; }
 
     Task<Result<bool>> read(std::string& out) override;
     bool broke_a_line() const override { return writer_.broke_a_line(); }
 
 private:
     bool read_cached_file();
+    Result<> plan_conversion();
     Result<bool> append_block(std::string& out);
 
     int fd_;
@@ -64,6 +71,8 @@ private:
     DataWriter writer_;
     std::unique_ptr<char[]> file_; // a small queue file, whole
     std::optional<ContentReader> reader_;
+    bool wants_7bit_ = false;
+    std::unique_ptr<DownConverter> converter_;
 };
 
 } // namespace bulkhead

@@ -14,6 +14,7 @@ namespace
 {
 
 constexpr std::size_t service_limit = 10'000;
+constexpr std::size_t socket_path_limit = 107; // of the kernel
 
 Error bad(std::string_view text, std::string_view reason)
 {
@@ -82,12 +83,28 @@ Result<Nexthop> parse_nexthop(std::string_view text, const ServicePorts& service
         name.remove_prefix(5);
     nexthop.name = name;
     nexthop.port = *port;
+    nexthop.service = service;
     nexthop.address = SocketAddress::parse(name, *port);
     nexthop.wants_mx = !bracketed && !nexthop.address;
     if (!nexthop.address && nexthop.name.ends_with('.'))
         nexthop.name.pop_back();
     if (!nexthop.address && !is_valid_domain(nexthop.name))
         return bad(text, "no valid host or domain name");
+    return nexthop;
+}
+
+Result<Nexthop> parse_lmtp_nexthop(std::string_view text, const ServicePorts& services,
+                                   std::string_view default_port)
+{
+    if (!starts_with_ignoring_case(text, "unix:")) {
+        TRY(Nexthop nexthop, parse_nexthop(text, services, default_port));
+        nexthop.wants_mx = false;
+        return nexthop;
+    }
+    Nexthop nexthop;
+    nexthop.socket_path = text.substr(5);
+    if (nexthop.socket_path.empty() || nexthop.socket_path.size() > socket_path_limit)
+        return bad(text, "no path of a socket");
     return nexthop;
 }
 

@@ -35,10 +35,17 @@ struct Nexthop {
     std::string name;                     // without brackets
     std::optional<SocketAddress> address; // when the name is one; with the port
     std::uint16_t port = 0;
-    bool wants_mx = false; // a domain: no brackets, no address
+    std::string service;     // the port as it was written, or the default
+    std::string socket_path; // unix:path; all else is empty then
+    bool wants_mx = false;   // a domain: no brackets, no address
 
     bool operator==(const Nexthop&) const = default;
 };
+
+// LMTP's "unix:path", and "inet:" in front of all that parse_nexthop() takes; never a domain with
+// mail exchangers.  Same errors.
+Result<Nexthop> parse_lmtp_nexthop(std::string_view text, const ServicePorts& services,
+                                   std::string_view default_port);
 
 // One next hop.  Fault::malformed: bad brackets, no name, unknown service; the text
 // repeats the next hop.

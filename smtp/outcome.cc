@@ -37,12 +37,21 @@ DeliveryStatus from_reply(const Peer& peer, const PeerReply& reply, std::string 
 
 } // namespace
 
+Peer Peer::at_socket(std::string host, std::string path)
+{
+    Peer peer(std::move(host), *SocketAddress::parse("0.0.0.0"));
+    peer.path = std::move(path);
+    return peer;
+}
+
 std::string Peer::label() const
 {
-    return fmt::format("{}[{}]", name, address.text());
+    return fmt::format("{}[{}]", name, path.empty() ? address.text() : path);
 }
 std::string Peer::relay() const
 {
+    if (!path.empty())
+        return label();
     return fmt::format("{}:{}", label(), address.port());
 }
 

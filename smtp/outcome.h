@@ -17,12 +17,15 @@ namespace bulkhead
 // The server that is spoken to.
 struct Peer {
     Peer(std::string host, const SocketAddress& at) : name(std::move(host)), address(at) {}
+    static Peer at_socket(std::string host, std::string path);
 
     std::string name;
-    SocketAddress address;
+    SocketAddress address; // means nothing where there is a path
+    std::string path;      // of a UNIX socket; empty for all others
 
-    std::string label() const; // host[addr]
-    std::string relay() const; // host[addr]:port
+    bool is_same_server(const Peer& other) const { return address == other.address && path == other.path; }
+    std::string label() const; // host[addr], host[path]
+    std::string relay() const; // host[addr]:port, host[path]
 };
 
 // "host X said: ... (in reply to RCPT TO command)": 5xx bounces, everything else

@@ -7,12 +7,27 @@
 #include "config/params.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bulkhead
 {
 
+// The client speaks two protocols that differ in a few places: the program's name decides.
+enum class Protocol { smtp, lmtp };
+
+// "smtp_helo_name" -> "lmtp_lhlo_name": how LMTP's parameters are called.
+std::string lmtp_name(std::string_view smtp_name);
+
 struct SmtpParams : ParamSet {
+    explicit SmtpParams(Protocol spoken = Protocol::smtp)
+        : ParamSet(spoken == Protocol::lmtp ? lmtp_name : nullptr), protocol(spoken)
+    {
+    }
+
+    const Protocol protocol;
+    bool is_lmtp() const { return protocol == Protocol::lmtp; }
+
     // Who to try.
     Param<std::string> tcp_port{this, "smtp_tcp_port", "smtp", "the port of next hops that name none"};
     Param<std::string> dns_support_level{this, "smtp_dns_support_level", "", "disabled, enabled or dnssec"};
@@ -58,6 +73,8 @@ struct SmtpParams : ParamSet {
                            "how often a connection is used; 0: no limit"};
 
     // The dialogue.
+    Param<bool> assume_final{this, "lmtp_assume_final", "no",
+                             "a server without DSN delivers for good: say so to the sender"};
     Param<std::string> helo_name{this, "smtp_helo_name", "$myhostname", "the name in EHLO"};
     Param<bool> always_ehlo{this, "smtp_always_send_ehlo", "yes", "EHLO whatever the greeting says"};
     Param<bool> never_ehlo{this, "smtp_never_send_ehlo", "no", "HELO only"};
@@ -65,6 +82,31 @@ struct SmtpParams : ParamSet {
                                   "try the next host after a 5xx greeting"};
     Param<bool> skip_quit_response{this, "smtp_skip_quit_response", "yes",
                                    "do not wait for the reply to QUIT"};
+    Param<std::string> discard_maps{this, "smtp_discard_ehlo_keyword_address_maps", "",
+                                    "EHLO words to overlook by server address"};
+    Param<std::string> reply_filter{this, "smtp_reply_filter", "",
+                                    "tables that change a server's replies, line by line"};
+    Param<std::vector<std::string>> pix_workarounds{this, "smtp_pix_workarounds",
+                                                    "disable_esmtp,delay_dotcrlf",
+                                                    "what to do about a PIX firewall's greeting"};
+    Param<std::string> pix_maps{this, "smtp_pix_workaround_maps", "", "the same by server address"};
+    Param<Seconds> pix_threshold{this, "smtp_pix_workaround_threshold_time", "500s", at_least(0),
+                                 "for mail that has waited so long"};
+    Param<Seconds> pix_delay{this, "smtp_pix_workaround_delay_time", "10s", at_least(1),
+                             "the pause of delay_dotcrlf"};
+    Param<bool> send_xforward{this, "smtp_send_xforward_command", "no",
+                              "tell servers that offer XFORWARD who our client was"};
+    Param<Seconds> xforward_timeout{this, "smtp_xforward_timeout", "300s", at_least(1),
+                                    "time limit of XFORWARD"};
+    Param<bool> quote_envelope{this, "smtp_quote_rfc821_envelope", "yes",
+                               "quote addresses in MAIL FROM and RCPT TO"};
+    Param<bool> keep_8bit{this, "disable_mime_output_conversion", "no",
+                          "send 8-bit text as it is to servers without 8BITMIME"};
+    Param<bool> per_request_deadline{
+        this, "smtp_per_request_deadline", "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}",
+        "one time limit for the whole text, as smtp_min_data_rate allows, instead of one for each block"};
+    Param<int> min_data_rate{this, "smtp_min_data_rate", "500", at_least(1),
+                             "bytes per second that extend the time limit of the text"};
     Param<std::vector<std::string>> discard_ehlo_keywords{this, "smtp_discard_ehlo_keywords", "",
                                                           "EHLO words to overlook"};
     Param<int> line_length_limit{this, "smtp_line_length_limit", "998", at_least(0),

@@ -30,7 +30,7 @@ std::unique_ptr<SmtpSession> SessionPool::take_for_nexthop(std::string_view next
 std::unique_ptr<SmtpSession> SessionPool::take_for_peer(const Peer& peer, std::string_view plan_key)
 {
     return take([&](const Kept& kept) {
-        return kept.session->peer().address == peer.address && kept.session->peer().name == peer.name &&
+        return kept.session->peer().is_same_server(peer) && kept.session->peer().name == peer.name &&
                kept.session->plan_key() == plan_key;
     });
 }

@@ -1,10 +1,12 @@
 #include "session.h"
 
+#include "async/wait.h"
 #include "base/text.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "mail/dsn.h"
 #include "spool/size_record.h"
+#include "table/ask.h"
 
 #include <algorithm>
 
@@ -24,9 +26,11 @@ constexpr int service_closing = 421; // RFC 5321, 3.8: may be the answer to anyt
 // What we were doing, in the words of log lines.
 constexpr std::string_view receiving_greeting = "receiving the initial server greeting";
 constexpr std::string_view performing_ehlo = "performing the EHLO handshake";
+constexpr std::string_view performing_lhlo = "performing the LHLO handshake";
 constexpr std::string_view performing_helo = "performing the HELO handshake";
 constexpr std::string_view sending_starttls = "sending STARTTLS";
 constexpr std::string_view sending_reset = "sending RSET";
+constexpr std::string_view sending_xforward = "sending XFORWARD";
 constexpr std::string_view sending_mail = "sending MAIL FROM";
 constexpr std::string_view sending_rcpt = "sending RCPT TO";
 constexpr std::string_view sending_data = "sending DATA command";
@@ -155,6 +159,21 @@ struct SmtpSession::Transaction {
             settle_accepted(refused_command(peer, reply, "DATA"));
     }
 
+    // LMTP (RFC 2033, 4.2): each accepted recipient has a reply of its own.
+    std::optional<std::size_t> next_accepted() const
+    {
+        const auto next = std::ranges::find(accepted, true);
+        if (next == accepted.end())
+            return std::nullopt;
+        return static_cast<std::size_t>(next - accepted.begin());
+    }
+
+    void settle_one(std::size_t index, const DeliveryStatus& status)
+    {
+        statuses[index] = status;
+        accepted[index] = false;
+    }
+
     void settle_accepted(const DeliveryStatus& status)
     {
         for (std::size_t i = 0; i < statuses.size(); ++i)
@@ -167,6 +186,7 @@ struct SmtpSession::Transaction {
 SmtpSession::SmtpSession(UniqueFd fd, Peer peer, const SmtpParams& params)
     : stream_(std::move(fd)), peer_(std::move(peer)), params_(params), opened_(SteadyClock::now())
 {
+    habits_.discarded = params.discard_ehlo_keywords();
 }
 
 void SmtpSession::say(std::string command)
@@ -187,12 +207,26 @@ Task<Result<PeerReply>> SmtpSession::read_reply(Seconds time)
             co_return line.error();
         if (log::verbosity() > 0)
             log::trace(fmt::format("< {}: {}", peer_.label(), printable(line->text)));
-        const auto complete = parser_.add_line(line->text);
+        std::string text(line->text);
+        if (habits_.replies)
+            text = co_await filtered(std::move(text));
+        const auto complete = parser_.add_line(text);
         if (!complete)
             co_return complete.error();
         if (*complete)
             co_return parser_.take();
     }
+}
+
+// smtp_reply_filter: what the table has instead of this line.
+Task<std::string> SmtpSession::filtered(std::string line)
+{
+    TableList& tables = *habits_.replies;
+    const auto look_up = [&] { return tables.find(line); };
+    const Lookup found = co_await bulkhead::ask(tables.may_block(), look_up);
+    if (found.is_broken())
+        log::warn(fmt::format("{}: {}", params_.reply_filter.name(), found.reason()));
+    co_return found.is_found() ? found.value() : line;
 }
 
 Task<Result<PeerReply>> SmtpSession::ask(std::string command, Seconds time)
@@ -294,14 +328,40 @@ Task<std::optional<DeliveryStatus>> SmtpSession::greet()
         co_return status;
     }
     speaks_esmtp_ = greeting->text.find("ESMTP") != std::string::npos;
+    look_for_pix(*greeting);
     co_return std::nullopt;
+}
+
+// A PIX firewall in front of a server hides the greeting behind stars, and loses an end mark
+// that arrives in pieces.
+void SmtpSession::look_for_pix(const PeerReply& greeting)
+{
+    const auto is_hidden = [](char c) { return c == '*' || c == '0' || c == '2' || c == ' '; };
+    const bool is_pix = greeting.text.find("**") != std::string::npos &&
+                        std::ranges::all_of(std::string_view(greeting.text).substr(3), is_hidden);
+    if (!is_pix || !habits_.may_be_pix || habits_.pix_workarounds.empty())
+        return;
+    std::string names;
+    for (const std::string& name : habits_.pix_workarounds) {
+        if (name == "disable_esmtp")
+            speaks_helo_only_ = true;
+        else if (name == "delay_dotcrlf")
+            delays_end_ = true;
+        else
+            continue;
+        names += names.empty() ? name : " " + name;
+    }
+    log::info(fmt::format("enabling PIX workarounds: {} for {}", names, peer_.relay()));
 }
 
 // EHLO, or HELO where that is all there is.
 Task<std::optional<DeliveryStatus>> SmtpSession::introduce()
 {
+    if (params_.is_lmtp())
+        co_return co_await introduce_with("LHLO ", performing_lhlo);
     const Seconds time = params_.helo_timeout();
-    const bool extended = !params_.never_ehlo() && (params_.always_ehlo() || speaks_esmtp_);
+    const bool extended =
+        !speaks_helo_only_ && !params_.never_ehlo() && (params_.always_ehlo() || speaks_esmtp_);
     if (extended) {
         std::string ehlo = "EHLO " + params_.helo_name();
         const auto reply = co_await ask(std::move(ehlo), time);
@@ -309,7 +369,7 @@ Task<std::optional<DeliveryStatus>> SmtpSession::introduce()
         if (!reply)
             co_return broken_conversation(peer_, reply.error(), performing_ehlo);
         if (is_yes(*reply)) {
-            capabilities_ = parse_capabilities(*reply, params_.discard_ehlo_keywords());
+            capabilities_ = parse_capabilities(*reply, habits_.discarded);
             co_return std::nullopt;
         }
         if (!reply->permanent())
@@ -327,6 +387,19 @@ Task<std::optional<DeliveryStatus>> SmtpSession::introduce()
     co_return std::nullopt;
 }
 
+Task<std::optional<DeliveryStatus>> SmtpSession::introduce_with(std::string verb, std::string_view doing)
+{
+    std::string command = std::move(verb) + params_.helo_name();
+    const auto reply = co_await ask(std::move(command), params_.helo_timeout());
+    in_step_ = reply && reply->code != service_closing;
+    if (!reply)
+        co_return broken_conversation(peer_, reply.error(), doing);
+    if (!is_yes(*reply))
+        co_return refused_session(peer_, *reply);
+    capabilities_ = parse_capabilities(*reply, habits_.discarded);
+    co_return std::nullopt;
+}
+
 // Why this server cannot have this message at all, known before a word is said.
 std::optional<DeliveryStatus> SmtpSession::unsuitable(const ipc::DeliveryRequest& request) const
 {
@@ -338,9 +411,14 @@ std::optional<DeliveryStatus> SmtpSession::unsuitable(const ipc::DeliveryRequest
     return std::nullopt;
 }
 
+std::string SmtpSession::envelope_address(const std::string& address) const
+{
+    return params_.quote_envelope() ? external_form(address) : address;
+}
+
 std::string SmtpSession::mail_command(const ipc::DeliveryRequest& request) const
 {
-    std::string command = fmt::format("MAIL FROM:<{}>", external_form(request.sender));
+    std::string command = fmt::format("MAIL FROM:<{}>", envelope_address(request.sender));
     if (capabilities_.size && request.content_length > 0)
         command += fmt::format(" SIZE={}", request.content_length);
     if (capabilities_.eightbitmime && request.encoding == "8bit")
@@ -361,7 +439,7 @@ std::string SmtpSession::mail_command(const ipc::DeliveryRequest& request) const
 
 std::string SmtpSession::rcpt_command(const ipc::DeliveryRecipient& recipient) const
 {
-    std::string command = fmt::format("RCPT TO:<{}>", external_form(recipient.address));
+    std::string command = fmt::format("RCPT TO:<{}>", envelope_address(recipient.address));
     if (capabilities_.dsn) {
         if (recipient.notify != 0)
             command += fmt::format(" NOTIFY={}", notify_text(recipient.notify));
@@ -369,6 +447,61 @@ std::string SmtpSession::rcpt_command(const ipc::DeliveryRecipient& recipient) c
             command += fmt::format(" ORCPT={}", encode_orcpt(recipient.dsn_original));
     }
     return command;
+}
+
+// Who gave us the message, as far as the server wants to know: at most two commands, each far
+// below the limit of a line.
+std::vector<std::string> SmtpSession::xforward_commands(const ipc::DeliveryRequest& request) const
+{
+    struct Attribute {
+        std::string_view word;
+        std::string_view name; // in the queue file
+        std::size_t limit;
+    };
+    constexpr Attribute attributes[] = {
+        {"NAME", "log_client_name", 100},  {"ADDR", "log_client_address", 100},
+        {"PORT", "log_client_port", 10},   {"PROTO", "log_protocol_name", 50},
+        {"HELO", "log_helo_name", 100},    {"IDENT", "log_ident", 50},
+        {"SOURCE", "rewrite_context", 20},
+    };
+    std::vector<std::string> commands;
+    std::string command;
+    for (const Attribute& attribute : attributes) {
+        if (attribute.word == "PROTO" && !command.empty())
+            commands.push_back("XFORWARD" + std::exchange(command, {}));
+        if (!capabilities_.offers_xforward(attribute.word))
+            continue;
+        std::string_view value;
+        if (attribute.word == "SOURCE")
+            value = request.rewrite_context == "local" ? "LOCAL" : "REMOTE";
+        else
+            for (const auto& [name, text] : request.attributes)
+                if (name == attribute.name)
+                    value = text;
+        if (value.empty())
+            value = "[UNAVAILABLE]";
+        command += fmt::format(" {}={}", attribute.word, encode_xtext(value.substr(0, attribute.limit)));
+    }
+    if (!command.empty())
+        commands.push_back("XFORWARD" + command);
+    return commands;
+}
+
+Task<> SmtpSession::forward_client(Transaction& transaction)
+{
+    if (!params_.send_xforward() || capabilities_.xforward.empty())
+        co_return;
+    for (std::string& command : xforward_commands(*transaction.envelope.request)) {
+        const auto reply = co_await ask(std::move(command), params_.xforward_timeout());
+        if (!reply) {
+            transaction.broke(reply.error(), sending_xforward);
+            co_return;
+        }
+        if (transaction.closed_by(*reply, "XFORWARD"))
+            co_return;
+        if (!is_yes(*reply))
+            log::warn(fmt::format("host {} said: {} (in reply to XFORWARD)", peer_.label(), reply->text));
+    }
 }
 
 // PIPELINING (RFC 2920): the whole envelope in one write; then one reply for each
@@ -500,8 +633,26 @@ Task<Result<bool>> SmtpSession::next_block(Transaction& transaction, MessageText
     co_return transaction.has_more;
 }
 
+// The last lines first, and the end mark after a pause.  A failure shows when that is sent.
+Task<> SmtpSession::hold_back_end()
+{
+    constexpr std::string_view mark = ".\r\n";
+    std::string& out = stream_.output();
+    if (!out.ends_with(mark))
+        co_return;
+    out.resize(out.size() - mark.size());
+    stream_.set_deadline(SteadyClock::now() + params_.data_xfer_timeout());
+    (void)co_await stream_.flush();
+    const Milliseconds pause = params_.pix_delay();
+    co_await sleep_for(pause);
+    stream_.write(mark);
+}
+
 Task<> SmtpSession::send_text(Transaction& transaction, MessageText& text)
 {
+    const SteadyTime begun = SteadyClock::now();
+    const auto rate = static_cast<std::size_t>(params_.min_data_rate());
+    std::size_t bytes = 0;
     for (bool more = true; more;) {
         const auto block = co_await next_block(transaction, text);
         if (!block) {
@@ -510,7 +661,13 @@ Task<> SmtpSession::send_text(Transaction& transaction, MessageText& text)
         }
         more = *block;
         transaction.has_sent_text = true;
-        stream_.set_deadline(SteadyClock::now() + params_.data_xfer_timeout());
+        bytes += stream_.unsent();
+        if (!more && delays_end_)
+            co_await hold_back_end();
+        // One limit for each block, or one for all with more time for more bytes.
+        const Seconds extra{params_.per_request_deadline() ? bytes / rate : 0};
+        stream_.set_deadline((params_.per_request_deadline() ? begun : SteadyClock::now()) +
+                             params_.data_xfer_timeout() + extra);
         const auto sent = co_await stream_.flush();
         if (!sent) {
             const auto reply = last_words();
@@ -520,6 +677,40 @@ Task<> SmtpSession::send_text(Transaction& transaction, MessageText& text)
             co_return;
         }
     }
+    if (params_.is_lmtp()) {
+        co_await take_ends(transaction);
+    } else {
+        co_await take_end(transaction);
+    }
+}
+
+Task<> SmtpSession::take_ends(Transaction& transaction)
+{
+    for (auto next = transaction.next_accepted(); next; next = transaction.next_accepted()) {
+        const auto reply = co_await read_reply(params_.data_done_timeout());
+        if (!reply) {
+            transaction.broke(reply.error(), sending_end);
+            co_return;
+        }
+        needs_reset_ = false;
+        if (is_yes(*reply)) {
+            DeliveryStatus status = accepted(peer_, *reply);
+            status.success_notice_passed_on = capabilities_.dsn;
+            if (!capabilities_.dsn && params_.assume_final())
+                status.action = "delivered";
+            transaction.settle_one(*next, status);
+        } else {
+            transaction.settle_one(*next, refused_command(peer_, *reply, "end of DATA"));
+        }
+        if (reply->code == service_closing) {
+            transaction.over = true;
+            transaction.settle_accepted(refused_command(peer_, *reply, "end of DATA"));
+        }
+    }
+}
+
+Task<> SmtpSession::take_end(Transaction& transaction)
+{
     const auto reply = co_await read_reply(params_.data_done_timeout());
     if (!reply) {
         transaction.broke(reply.error(), sending_end);
@@ -537,9 +728,14 @@ Task<> SmtpSession::send_text(Transaction& transaction, MessageText& text)
     }
 }
 
-// The server wants the text of a message that has no recipient left: it gets none.
+// The server wants the text of a message that has no recipient left: it gets none.  LMTP has
+// no reply to that.
 Task<> SmtpSession::end_empty_text(Transaction& transaction)
 {
+    if (params_.is_lmtp()) {
+        transaction.over = true;
+        co_return;
+    }
     std::string end = ".";
     const auto reply = co_await ask(std::move(end), params_.data_done_timeout());
     needs_reset_ = false;
@@ -553,7 +749,10 @@ Task<TransactionResult> SmtpSession::transact(const OutgoingEnvelope& envelope, 
     if (const auto reason = unsuitable(*envelope.request)) {
         transaction.settle_rest(*reason);
     } else {
-        if (capabilities_.pipelining) {
+        co_await forward_client(transaction);
+        if (transaction.over) {
+            // nothing more to say
+        } else if (capabilities_.pipelining) {
             co_await send_envelope(transaction, text);
         } else {
             co_await send_envelope_in_steps(transaction);

@@ -11,6 +11,7 @@
 #include "params.h"
 #include "smtp/ehlo.h"
 #include "smtp/reply.h"
+#include "table/table.h"
 
 #include <cstdint>
 #include <optional>
@@ -31,12 +32,23 @@ struct TransactionResult {
     std::vector<DeliveryStatus> statuses;
 };
 
+// What is special about one server, and about the message a session is opened for.
+struct SessionHabits {
+    std::vector<std::string> discarded; // EHLO words to overlook
+    std::vector<std::string> pix_workarounds;
+    bool may_be_pix = false;      // the message has waited long enough to try them
+    TableList* replies = nullptr; // smtp_reply_filter; outlives the session
+};
+
 class SmtpSession
 {
 public:
     SmtpSession(UniqueFd fd, Peer peer, const SmtpParams& params);
 
-    // Greeting and EHLO or HELO.  A status: there is no session (its reason is that of
+    // Before open().
+    void set_habits(SessionHabits habits) { habits_ = std::move(habits); }
+
+    // Greeting and EHLO, LHLO or HELO.  A status: there is no session (its reason is that of
     // every recipient).
     Task<std::optional<DeliveryStatus>> open();
     // The same, and STARTTLS with all that follows from the plan.
@@ -71,22 +83,31 @@ private:
 
     Task<std::optional<DeliveryStatus>> greet();
     Task<std::optional<DeliveryStatus>> introduce();
+    Task<std::optional<DeliveryStatus>> introduce_with(std::string verb, std::string_view doing);
+    void look_for_pix(const PeerReply& greeting);
     Task<std::optional<DeliveryStatus>> ask_for_tls(ClientTls& tls, const TlsPlan& plan);
     Task<std::optional<DeliveryStatus>> start_tls(ClientTls& tls, const TlsPlan& plan);
 
     void say(std::string command);
     Task<Result<PeerReply>> read_reply(Seconds time);
     Task<Result<PeerReply>> ask(std::string command, Seconds time);
+    Task<std::string> filtered(std::string line);
     std::optional<PeerReply> last_words();
 
     std::optional<DeliveryStatus> unsuitable(const ipc::DeliveryRequest& request) const;
     std::string mail_command(const ipc::DeliveryRequest& request) const;
     std::string rcpt_command(const ipc::DeliveryRecipient& recipient) const;
 
+    std::string envelope_address(const std::string& address) const;
+    std::vector<std::string> xforward_commands(const ipc::DeliveryRequest& request) const;
+    Task<> forward_client(Transaction& transaction);
     Task<> send_envelope(Transaction& transaction, MessageText& text);
     Task<> send_envelope_in_steps(Transaction& transaction);
     Task<Result<bool>> next_block(Transaction& transaction, MessageText& text);
     Task<> send_text(Transaction& transaction, MessageText& text);
+    Task<> hold_back_end();
+    Task<> take_end(Transaction& transaction);
+    Task<> take_ends(Transaction& transaction);
     Task<> end_empty_text(Transaction& transaction);
 
     Stream stream_;
@@ -97,6 +118,9 @@ private:
     SteadyTime opened_;
     int uses_ = 0;
     std::string plan_key_;
+    SessionHabits habits_;
+    bool delays_end_ = false; // PIX: the end mark travels alone
+    bool speaks_helo_only_ = false;
     bool handshake_failed_ = false;
     bool speaks_esmtp_ = false;
     bool in_step_ = false;

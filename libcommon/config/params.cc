@@ -15,6 +15,14 @@ ParamBase::ParamBase(ParamSet* set, std::string name, std::string_view default_v
     : name_(std::move(name)), default_(default_value), bounds_(bounds), help_(help)
 {
     set->params_.push_back(this);
+    if (!set->name_change_)
+        return;
+    std::string changed = set->name_change_(name_);
+    const KnownParameter* known = find_known_parameter(changed);
+    if (known == nullptr)
+        return;
+    name_ = std::move(changed);
+    default_ = known->default_value; // the table lives as long as the program
 }
 
 Result<> ParamSet::load(const Config& config)

@@ -84,6 +84,10 @@ class ParamSet
 {
 public:
     ParamSet() = default;
+    // For a program that is two in one: what is declared as "smtp_x" is read as "lmtp_x", with
+    // that name's default.  Names whose changed form is not known stay as they are.
+    using NameChange = std::string (*)(std::string_view declared);
+    explicit ParamSet(NameChange change) : name_change_(change) {}
     ParamSet(const ParamSet&) = delete; // members point back here
     ParamSet& operator=(const ParamSet&) = delete;
     virtual ~ParamSet() = default;
@@ -101,6 +105,7 @@ public:
 private:
     friend class ParamBase;
     std::vector<ParamBase*> params_;
+    NameChange name_change_ = nullptr;
 };
 
 namespace detail
