@@ -2,31 +2,21 @@
 
 #include "base/dsn_flags.h"
 #include "base/text.h"
+#include "mail/error_classes.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
-
-#include <fmt/format.h>
 
 namespace bulkhead
 {
 
 Result<NotifyClasses> NotifyClasses::parse(std::span<const std::string> names)
 {
-    constexpr std::array<std::string_view, 5> others{"data", "policy", "protocol", "resource", "software"};
+    TRY(const ErrorClasses all, ErrorClasses::parse(names));
     NotifyClasses classes;
-    for (const std::string& name : names) {
-        const std::string folded = lower(name);
-        if (folded == "bounce")
-            classes.bounce = classes.double_bounce = true;
-        else if (folded == "2bounce")
-            classes.double_bounce = true;
-        else if (folded == "delay")
-            classes.delay = true;
-        else if (std::ranges::find(others, folded) == others.end())
-            return Error{Fault::config, fmt::format("unknown class \"{}\"", name)};
-    }
+    classes.bounce = all.has(ErrorClass::bounce);
+    classes.double_bounce = all.has(ErrorClass::double_bounce);
+    classes.delay = all.has(ErrorClass::delay);
     return classes;
 }
 

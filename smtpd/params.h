@@ -14,6 +14,20 @@ namespace bulkhead
 {
 
 struct SmtpdParams : ParamSet {
+    // What the postmaster is told of sessions.
+    Param<std::vector<std::string>> notify_classes{this, "notify_classes", "resource, software",
+                                                   "what the postmaster is told about"};
+    Param<std::string> error_recipient{this, "error_notice_recipient", "postmaster",
+                                       "who gets transcripts of sessions with errors"};
+    Param<std::string> bounce_recipient{this, "bounce_notice_recipient", "postmaster",
+                                        "who gets copies of non-delivery notices (class bounce)"};
+    Param<std::string> double_bounce_sender{
+        this, "double_bounce_sender", "double-bounce",
+        "the sender of notices to the postmaster; mail to it is discarded"};
+    Param<std::string> notice_origin{this, "myorigin", "$myhostname", "the domain of addresses without one"};
+    Param<int> history_threshold{this, "smtpd_history_flush_threshold", "100", at_least(1),
+                                 "lines of a session kept for the report to postmaster"};
+
     // The dialogue.
     Param<std::string> banner{this, "smtpd_banner", "$myhostname ESMTP $mail_name",
                               "the text behind 220; it must begin with the host name"};

@@ -81,7 +81,8 @@ const SmtpSession::Command& SmtpSession::find_command(std::string_view verb)
 }
 
 SmtpSession::SmtpSession(Stream& client, SmtpdService& service)
-    : stream_(client), service_(service), peer_(peer_of(client.fd())), discarded_(service.discarded_keywords)
+    : stream_(client), service_(service), peer_(peer_of(client.fd())), discarded_(service.discarded_keywords),
+      report_(service.reports)
 {
     stream_.set_timeout(service_.params.timeout());
 }
@@ -138,6 +139,7 @@ Task<> SmtpSession::run()
         (void)co_await stream_.flush();
     }
     co_await end_counting();
+    co_await report_.send(service_.cleanup, peer_.label(), ending_);
     log_end();
 }
 
@@ -211,6 +213,7 @@ Task<> SmtpSession::obey(std::string text, bool complete, bool bare_newline)
     if (log::verbosity() > 0)
         log::trace(
             fmt::format("< {}: {}", label(), starts_with_ignoring_case(text, "AUTH") ? "AUTH ***" : text));
+    report_.heard(text);
     if (bare_newline)
         bare_newline = co_await service_.policy.forbids_bare_newline(peer_);
     if (bare_newline) {
@@ -375,6 +378,7 @@ void SmtpSession::write(Reply reply)
     if (log::verbosity() > 0)
         for (const std::string_view line : split(reply.wire(), "\r\n"))
             log::trace(fmt::format("> {}: {}", label(), reply.code == 334 ? "334 ***" : line));
+    report_.said(reply);
     reply.append_wire(stream_.output());
 }
 
@@ -384,6 +388,7 @@ void SmtpSession::end_with(const Error& error)
     if (closing_)
         return;
     closing_ = true;
+    ending_ = error.fault == Fault::timeout ? "timeout" : "lost connection";
     if (error.fault == Fault::timeout) {
         log_event("timeout", where_);
         write(Reply(421, "4.4.2", service_.myhostname + " Error: timeout exceeded"));

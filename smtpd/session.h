@@ -9,6 +9,7 @@
 #include "peer.h"
 #include "policy.h"
 #include "protocol_tables.h"
+#include "session_report.h"
 #include "transaction.h"
 
 #include "async/stream.h"
@@ -85,7 +86,8 @@ struct SmtpdService {
 
     const ServerTls* tls = nullptr; // null: none
     ServerSasl* sasl = nullptr;     // null: none
-    ClientLimits* limits = nullptr; // null: none is set
+    ClientLimits* limits = nullptr;        // null: none is set
+    const ReportPolicy* reports = nullptr; // null: the postmaster is told of nothing
 };
 
 class SmtpSession
@@ -254,6 +256,8 @@ private:
     bool lost_ = false;     // nobody is there to be told
     bool pardoned_ = false; // the last refusal is no error
     bool broke_pipelining_ = false;
+    SessionReport report_;
+    std::string ending_; // why the session ended before its time, for the report
 };
 
 } // namespace bulkhead

@@ -80,6 +80,12 @@ Result<> Smtpd::before_jail()
     service_->sasl = sasl_.get();
     TRY(limits_, ClientLimits::open(config(), params_, service_name()));
     service_->limits = limits_.get();
+    auto reports = ReportPolicy::open(params_, common().myhostname(), common().mail_name());
+    if (!reports)
+        return Error{Fault::config, fmt::format("{}: notify_classes: {}", config().place("notify_classes"),
+                                                reports.error().context)};
+    reports_ = *std::move(reports);
+    service_->reports = reports_.classes.empty() || is_standalone() ? nullptr : &reports_;
     return {};
 }
 

@@ -37,6 +37,7 @@ private:
     std::unique_ptr<ServerTls> tls_;
     std::unique_ptr<ServerSasl> sasl_;
     std::unique_ptr<ClientLimits> limits_;
+    ReportPolicy reports_;
     std::optional<DiskSpace> disk_;
     std::optional<ipc::Service> flush_;
     ProtocolTables tables_;

@@ -155,6 +155,36 @@ class Notices(scenario.Scenario):
         self.assertEqual([message.recipients for message in sink.messages], [['else@good.example']])
         self.assertTrue(re.search(r'to=<else@good\.example>, orig_to=', a.log_text()))
 
+    def test_the_postmaster_gets_transcripts(self):
+        _, a, sink = self.refusing(notify_classes='protocol, policy', error_notice_recipient='errors@good.example',
+                                   smtpd_recipient_restrictions='check_recipient_access inline:{no@good.example=REJECT}, permit')
+        with a.client() as connection:
+            connection.greet()
+            connection.command('AUTH PLAIN AHNlY3JldABzZWNyZXQ=')
+            connection.command('FROB nicate')
+            connection.command('QUIT')
+        report = sink.wait_for(lambda each: each.recipients == ['errors@good.example'], 10 * environment.SLOWER)
+        self.assertIsNotNone(report, 'no transcript')
+        self.assertEqual(report.sender, 'double-bounce@a.example')
+        notice = parse(report)
+        self.assertRegex(notice['Subject'], r'SMTP server: errors from .*\[127\.0\.0\.1\]')
+        text = notice.get_content().replace('\r\n', '\n')
+        self.assertRegex(text, r'(?s)Transcript of session follows\.\n\n Out: 220 .* In:  EHLO .* In:  FROB nicate\n Out: 50')
+        self.assertNotIn('AHNlY3', text)
+        before = len(sink.messages)
+        with a.client() as connection:
+            connection.greet()
+            connection.command('MAIL FROM:<s@client.example>')
+            self.assertEqual(connection.command('RCPT TO:<no@good.example>')[0], 554)
+        self.wait(lambda: len(sink.messages) > before)
+        self.assertIn('lost connection', parse(sink.messages[-1]).get_content())
+
+    def test_sessions_that_go_well_are_nobodys_affair(self):
+        _, a, sink = self.refusing(notify_classes='bounce, 2bounce, data, delay, policy, protocol, resource, software')
+        self.send(a, 's@client.example', 'ok@good.example')
+        a.wait_empty()
+        self.assertEqual([message.recipients for message in sink.messages], [['ok@good.example']])
+
 
 if __name__ == '__main__':
     scenario.main()

@@ -1,8 +1,24 @@
 """A client of our own workers' sockets: one request, one answer (libcommon/ipc/message.h)."""
+import os
+import pathlib
+import re
 import socket
 import struct
 
-OK, FAILED, VERIFY_QUERY, VERIFY_UPDATE, FLUSH_ADD, FLUSH_SITE = 1, 2, 15, 16, 17, 18
+SOURCE = pathlib.Path(os.environ.get('BULKHEAD_SOURCE', pathlib.Path(__file__).parents[2]))
+
+
+def _kinds():
+    """The numbers of the enumeration Kind, by name."""
+    text = (SOURCE / 'libcommon/ipc/message.h').read_text()
+    body = re.sub(r'//.*', '', re.search(r'enum class Kind[^{]*{(.*?)};', text, re.S).group(1))
+    return {name: number for number, name in enumerate(re.findall(r'[a-z]\w*', body), 1)}
+
+
+KINDS = _kinds()
+OK, FAILED = KINDS['ok'], KINDS['failed']
+VERIFY_QUERY, VERIFY_UPDATE = KINDS['verify_query'], KINDS['verify_update']
+FLUSH_ADD, FLUSH_SITE = KINDS['flush_add'], KINDS['flush_site']
 
 
 def frame(kind, attributes):
