@@ -215,7 +215,7 @@ Result<> make_folders(const Config& config, const NewInstance& wanted, Undo& und
                                         : SpoolOwners{owner->pw_uid, owner->pw_gid, setgid->gr_gid};
     for (const std::string& path : {wanted.queue_directory, wanted.data_directory}) {
         std::error_code unreadable;
-        if (!fs::exists(path, unreadable))
+        if (fs::symlink_status(path, unreadable).type() == fs::file_type::not_found)
             undo.add([path] {
                 std::error_code gone;
                 fs::remove_all(path, gone);

@@ -264,6 +264,9 @@ Result<Listener> Listener::open(const Endpoint& endpoint, uid_t owner, gid_t gro
 
 Listener::~Listener()
 {
+    // Workers that still serve have copies: clients must be refused, not kept waiting.
+    if (fd_ && path_.empty())
+        ::shutdown(fd_.get(), SHUT_RDWR);
     if (fd_ && !path_.empty() && is_reachable())
         ::unlink(path_.c_str());
 }
