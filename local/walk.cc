@@ -125,7 +125,9 @@ LocalRecipient::Split Walk::split() const
 
 void Walk::count(DeliveryOutcome outcome)
 {
-    (outcome == DeliveryOutcome::deferred ? some_deferred_ : some_sent_) = true;
+    some_deferred_ |= outcome == DeliveryOutcome::deferred;
+    some_bounced_ |= outcome == DeliveryOutcome::bounced;
+    some_sent_ |= outcome == DeliveryOutcome::sent;
 }
 
 Task<> Walk::conclude(const LocalRecipient& recipient, DeliveryStatus status)
@@ -156,7 +158,7 @@ Task<> Walk::run()
     recipient.sender = request().sender;
     co_await deliver(std::move(recipient));
     co_await send_forwards();
-    if (!some_deferred_ && !some_sent_) {
+    if (!some_deferred_ && !some_bounced_ && !some_sent_) {
         // Everything that the alias names had its turn before, or there was nothing.
         LocalRecipient whole;
         whole.address = own.address;
@@ -164,7 +166,10 @@ Task<> Walk::run()
             Local::status_of(DeliveryOutcome::sent, "2.0.0", "all destinations are duplicates");
         co_await conclude(whole, std::move(done));
     }
-    delivery_.close(index_, some_deferred_ ? DeliveryOutcome::deferred : DeliveryOutcome::sent);
+    // The worst that came of any part: qmgr has the notice made when some of it failed.
+    delivery_.close(index_, some_deferred_  ? DeliveryOutcome::deferred
+                            : some_bounced_ ? DeliveryOutcome::bounced
+                                            : DeliveryOutcome::sent);
 }
 
 Task<> Walk::deliver(LocalRecipient recipient)
@@ -348,6 +353,8 @@ Task<bool> Walk::to_transport(const LocalRecipient& recipient, Local::PerRecipie
 
 Task<> Walk::to_account(const LocalRecipient& recipient, const Account& account)
 {
+    if (!is_new(fmt::format("mailbox {} {} {}", account.name, recipient.extension, recipient.sender)))
+        co_return;
     const LocalParams& settings = local_.settings();
     if (settings.require_home()) {
         const auto look = [&] { return has_home(account); };
@@ -458,24 +465,30 @@ Task<> Walk::to_address(const LocalRecipient& from, std::string text, bool liter
         co_return;
     }
     const std::string address = with_extension(*whole, from, local_.settings().recipient_delimiter());
-    if (!is_new(fmt::format("address {} {} {}", lower(address), from.sender, literal)))
-        co_return;
     const auto resolved = co_await local_.rewriter().resolve(from.sender, address);
     if (!resolved) {
         co_await defer(from, "address resolving unavailable: " + resolved.error().context);
         co_return;
     }
+    LocalRecipient inner;
+    inner.address = address;
+    inner.sender = from.sender;
+    inner.delivered_to = from.delivered_to;
+    inner.original = from.original;
+    inner.has_owner = from.has_owner;
+    inner.expanded = from.expanded;
+    inner.literal = literal;
+    inner.depth = from.depth + 1;
+    inner.split(split());
+    // The same address again means something else where it is the end of its own alias.
+    const bool ends_alias =
+        leads_here(inner, "alias " + inner.local) || leads_here(inner, "alias " + inner.user);
+    const bool ends_forward = leads_here(inner, "forward " + inner.user);
+    if (!is_new(fmt::format("address {} {} {} {} {}", lower(address), from.sender, literal, ends_alias,
+                            ends_forward)))
+        co_return;
     // Ours, whatever name the service has in master.cf.
     if (resolved->transport == local_.service_name()) {
-        LocalRecipient inner;
-        inner.address = address;
-        inner.sender = from.sender;
-        inner.delivered_to = from.delivered_to;
-        inner.original = from.original;
-        inner.has_owner = from.has_owner;
-        inner.expanded = from.expanded;
-        inner.literal = literal;
-        inner.depth = from.depth + 1;
         co_await deliver(std::move(inner));
         co_return;
     }

@@ -68,6 +68,7 @@ private:
     std::vector<ForwardGroup> forwards_;
     std::size_t addresses_ = 0;
     bool some_deferred_ = false;
+    bool some_bounced_ = false;
     bool some_sent_ = false;
 };
 

@@ -95,6 +95,7 @@ class Pipe(scenario.Scenario):
 
     def test_spawn_gives_the_connection_to_a_command(self):
         a = self.start(('policy', 'spawn', 'user={user} argv=/bin/sh -c {{read line; id -un; echo "got $line"}}'))
+        self.wait((a.spool / 'private/policy').exists)
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(10)
         with client:
