@@ -1,6 +1,7 @@
 // What each command does: decides, and returns the reply.
 #include "session.h"
 
+#include "milters.h"
 #include "login.h"
 #include "server_sasl.h"
 #include "server_tls.h"
@@ -86,6 +87,8 @@ std::string_view SmtpSession::protocol() const
 void SmtpSession::reset_transaction()
 {
     transaction_.reset();
+    if (milters_)
+        milters_->end_message();
     instance_.clear();
     chunks_ = Chunks::none;
     forwarded_ = Forwarded();
@@ -130,7 +133,10 @@ Task<Verdict> SmtpSession::check(Step step, const AccessSubject& about)
 {
     if (service_.standalone)
         co_return Verdict();
-    co_return co_await service_.policy.check(step, about);
+    Verdict verdict = co_await service_.policy.check(step, about);
+    if (verdict.refused() || !service_.milters)
+        co_return verdict;
+    co_return co_await ask_milters(step, about);
 }
 
 // Logs the refusal, with what is known of the session, and returns the reply.
@@ -141,7 +147,8 @@ Reply SmtpSession::refuse(const AccessSubject& about, Reply reply)
         if (reply.dsn.starts_with('5'))
             reply.dsn[0] = '4';
     }
-    log::info(access_line("reject", about, label(), reply.summary()));
+    if (!std::exchange(refused_by_milter_, false)) // that has been logged
+        log::info(access_line("reject", about, label(), reply.summary()));
     return reply;
 }
 
@@ -375,6 +382,8 @@ Task<Result<>> SmtpSession::open_message()
         transaction.sink = *std::move(opened);
     } else {
         unsigned flags = service_.cleanup_flags;
+        if (milters_ && !milters_->empty())
+            flags |= ipc::cleanup_flag::client_milters;
         if (local)
             flags |= ipc::cleanup_flag::rewrite_local;
         if (transaction.mail.smtputf8)
@@ -499,6 +508,13 @@ Task<Reply> SmtpSession::unknown(std::string_view arguments)
         closing_ = true;
         log::warn(fmt::format("non-SMTP command from {}: {} {}", label(), verb_, arguments));
         co_return Reply(221, "2.7.0", "Error: this is a mail server");
+    }
+    if (milters_) {
+        const AccessSubject about = subject("UNKNOWN");
+        const std::string line = std::string(verb_) + (arguments.empty() ? "" : " ") + std::string(arguments);
+        const Verdict verdict = co_await milters_->unknown(about, label(), line);
+        if (verdict.refused())
+            co_return verdict.reply();
     }
     co_return Reply(500, "5.5.2", "Error: command not recognized");
 }

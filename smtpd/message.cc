@@ -4,6 +4,7 @@
 
 #include "content.h"
 #include "login.h"
+#include "milters.h"
 #include "server_tls.h"
 
 #include "async/wait.h"
@@ -154,7 +155,11 @@ Task<Reply> SmtpSession::finish_message()
     unsigned flags = transaction.actions.hold ? ipc::cleanup_flag::hold : 0;
     if (transaction.actions.discard)
         flags |= ipc::cleanup_flag::discard;
+    if (milters_)
+        milters_->lend_to(*transaction.sink);
     const auto result = co_await transaction.sink->finish(flags);
+    if (milters_ && result)
+        milters_->take_back(result->milters);
     if (!result) {
         log::warn(fmt::format("{}: {}", transaction.queue_id, result.error().context));
         co_return Reply(451, "4.3.0", "Error: queue file write error");
@@ -165,6 +170,8 @@ Task<Reply> SmtpSession::finish_message()
         const std::string sum = chunks_ == Chunks::none ? "" : fmt::format("{} bytes ", reader.size());
         co_return Reply(250, "2.0.0", fmt::format("Ok: {}queued as {}", sum, transaction.queue_id));
     }
+    if (result->code != 0) // of a milter
+        co_return milter_reply(*result);
     const ipc::CleanupVerdict refusal = ipc::verdict_of(*result);
     // A status of cleanup's own may make a refusal temporary, never a trouble final.
     const bool own_status = !result->dsn.empty() && (refusal.code >= 500 || result->dsn.starts_with('4'));

@@ -6,6 +6,8 @@
 #include "ipc/cleanup.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace bulkhead
 {
@@ -25,6 +27,9 @@ public:
     // Waits until the message is on disk or refused.  flags: of ipc::cleanup_flag, hold or discard.
     virtual Task<Result<ipc::CleanupResult>> finish(unsigned flags) = 0;
 
+    // Connections to mail filters, to be used until finish() is over; in front of it.
+    virtual void lend_milters(const std::vector<std::string>&, std::vector<int>) {}
+
     // What the receiving side may be told beyond sender, recipients and DSN: a
     // submission by postdrop says nothing of a client, and gets its Received: later.
     virtual bool wants_client_attributes() const { return true; }
@@ -40,6 +45,10 @@ public:
     std::string& records() override { return stream_.records(); }
     bool wants_sending() const override { return stream_.wants_sending(); }
     Task<Result<>> send_some() override;
+    void lend_milters(const std::vector<std::string>& states, std::vector<int> descriptors) override
+    {
+        stream_.lend_milters(states, std::move(descriptors));
+    }
     Task<Result<ipc::CleanupResult>> finish(unsigned flags) override;
 
 private:

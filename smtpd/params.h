@@ -5,6 +5,7 @@
 #include "tls_params.h"
 
 #include "config/params.h"
+#include "milter/settings.h"
 
 #include <cstdint>
 #include <string>
@@ -124,6 +125,12 @@ struct SmtpdParams : ParamSet {
                                      "bytes of a message; 0: no limit"};
     Param<std::int64_t> minimum_free{this, "queue_minfree", "0", at_least(0),
                                      "bytes that must be free in the spool to take mail"};
+
+    // Mail filters.
+    Param<std::string> milters{this, "smtpd_milters", "", "mail filters for mail that comes by SMTP"};
+    Param<std::string> milter_maps{this, "smtpd_milter_maps", "",
+                                   "mail filters by client address; DISABLE: none"};
+    milter::Params milter{this};
 
     // Access.
     Param<std::string> mynetworks{this, "mynetworks", "", "clients that may relay"};

@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "milters.h"
+
 #include "login.h"
 #include "peer_name.h"
 #include "reject_footer.h"

@@ -30,6 +30,7 @@ namespace bulkhead
 {
 
 class ClientLimits;
+class MilterPolicy;
 class ServerSasl;
 class ServerTls;
 struct Login;
@@ -37,6 +38,7 @@ namespace sasl
 {
 struct AuthRequest;
 }
+class SessionMilters;
 namespace ipc
 {
 enum class ClientEvent : std::uint8_t;
@@ -84,8 +86,9 @@ struct SmtpdService {
     // smtpd -S: no client on the network, no restrictions; mail goes to maildrop/.
     bool standalone = false;
 
-    const ServerTls* tls = nullptr; // null: none
-    ServerSasl* sasl = nullptr;     // null: none
+    const ServerTls* tls = nullptr;        // null: none
+    MilterPolicy* milters = nullptr;       // null: no mail filters
+    ServerSasl* sasl = nullptr;            // null: none
     ClientLimits* limits = nullptr;        // null: none is set
     const ReportPolicy* reports = nullptr; // null: the postmaster is told of nothing
 };
@@ -184,6 +187,8 @@ private:
     Task<Result<>> open_message();
     std::string origin_note() const;
     Task<Verdict> check(Step step, const AccessSubject& subject);
+    Task<Verdict> ask_milters(Step step, const AccessSubject& subject); // filtering.cc
+    Reply milter_reply(const ipc::CleanupResult& result);
     AccessSubject subject(std::string_view stage);
     std::string_view instance();
     Reply refuse(const AccessSubject& subject, Reply reply);
@@ -238,6 +243,7 @@ private:
     std::uint64_t mail_bytes_ = 0;                                   // of the message's chunks
     SteadyTime data_deadline_{};
     std::unique_ptr<Transaction> transaction_;
+    std::unique_ptr<SessionMilters> milters_; // null: none
     std::string instance_; // names this message, or the one to come, to policy servers
     std::array<Tally, verbs> tallies_{};
     std::string_view where_ = "CONNECT"; // the last command, for log lines
@@ -250,6 +256,7 @@ private:
     bool extended_ = false; // EHLO
     bool may_xclient_ = false;
     bool may_xforward_ = false;
+    bool refused_by_milter_ = false; // the refusal that is about to be answered
     bool denied_ = false;      // refused at connect: only QUIT is left
     bool said_offers_ = false; // the log has been told what is not offered
     bool closing_ = false;

@@ -78,6 +78,10 @@ Result<> Smtpd::before_jail()
         cleanup_flags_of(params_.overrides()), offers_in(params_.discarded_keywords())});
     service_->tls = tls_.get();
     service_->sasl = sasl_.get();
+    if (!is_standalone()) {
+        TRY(milters_, MilterPolicy::open(config(), params_));
+    }
+    service_->milters = milters_.get();
     TRY(limits_, ClientLimits::open(config(), params_, service_name()));
     service_->limits = limits_.get();
     auto reports = ReportPolicy::open(params_, common().myhostname(), common().mail_name());
@@ -97,7 +101,8 @@ void Smtpd::hand_over_if_stale()
     tables_checked_ = now;
     if (tls_ && tls_->is_stale())
         log::info("TLS keys have changed -- restarting");
-    else if ((sasl_ && sasl_->is_stale()) || policy_->is_stale() || tables_.is_stale())
+    else if ((milters_ && milters_->is_stale()) || (sasl_ && sasl_->is_stale()) || policy_->is_stale() ||
+             tables_.is_stale())
         log::info("table has changed -- restarting");
     else
         return;

@@ -1,6 +1,7 @@
 // The SMTP server worker: one process, many sessions.
 #pragma once
 
+#include "milters.h"
 #include "server_sasl.h"
 #include "server_tls.h"
 #include "session.h"
@@ -36,6 +37,7 @@ private:
     std::unique_ptr<Policy> policy_;
     std::unique_ptr<ServerTls> tls_;
     std::unique_ptr<ServerSasl> sasl_;
+    std::unique_ptr<MilterPolicy> milters_;
     std::unique_ptr<ClientLimits> limits_;
     ReportPolicy reports_;
     std::optional<DiskSpace> disk_;
