@@ -5,6 +5,8 @@ import re
 import socket
 import struct
 
+import processes
+
 SOURCE = pathlib.Path(os.environ.get('BULKHEAD_SOURCE', pathlib.Path(__file__).parents[2]))
 
 
@@ -41,6 +43,7 @@ def ask(path, kind, **attributes):
     """(kind, {name: value}) of the answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(30)
+        processes.wait_until(path.exists, 10)   # the master makes the sockets one after the other
         connection.connect(str(path))
         connection.sendall(frame(kind, [(name, str(value)) for name, value in attributes.items()]))
         answered, size = struct.unpack('<2xBxI', _exactly(connection, 8))
