@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""The SMTP client against servers that lack or demand something."""
+import email
+import email.policy
+
+import scenario
+
+ENGLISH = 'Some words of plain text, and grün.\r\n'.encode()
+PARTS = (b'Subject: gr\xc3\xbcn\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="outer"\r\n'
+         b'Content-Transfer-Encoding: 8bit\r\n\r\npreamble\r\n--outer\r\n'
+         b'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n' + ENGLISH * 5 +
+         b'\r\n--outer\r\nContent-Type: multipart/alternative; boundary=inner\r\n\r\n--inner\r\n'
+         b'Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'
+         + 'Привет'.encode('koi8-r') + b'\r\n--inner\r\nContent-Type: text/html\r\n\r\n<p>plain</p>\r\n--inner--\r\n'
+         b'\r\n--outer\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'
+         b'Subject: inside\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n'
+         b'Content-Transfer-Encoding: 8bit\r\n\r\n' + ENGLISH * 2 + b'\r\n--outer--\r\n')
+
+
+def contents(data):
+    """Type and decoded content of each leaf, as python's email package finds them."""
+    message = email.message_from_bytes(data, policy=email.policy.SMTP)
+    return [(part.get_content_type(), part.get_content()) for part in message.walk()
+            if not part.is_multipart()]
+
+
+class SmtpClient(scenario.Scenario):
+    def relay(self, extensions, **settings):
+        system, sink = self.system('a'), self.sink(extensions=extensions)
+        system['a'].relay_to(sink.port)
+        system['a'].config |= settings
+        system.start()
+        return system['a'], sink
+
+    def send(self, a, text, parameters=' BODY=8BITMIME'):
+        with a.client() as connection:
+            connection.greet()
+            self.assertEqual(connection.command(f'MAIL FROM:<s@client.example>{parameters}')[0], 250)
+            self.assertEqual(connection.command('RCPT TO:<r@dest.example>')[0], 250)
+            self.assertEqual(connection.command('DATA')[0], 354)
+            connection.send(text + b'.\r\n')
+            self.assertEqual(connection.reply()[0], 250)
+
+    def test_8bit_text_for_a_7bit_server(self):
+        a, sink = self.relay(['PIPELINING'])
+        self.send(a, PARTS)
+        data = sink.wait(1)[0].data
+        data.decode('ascii')
+        self.assertEqual(contents(data), contents(PARTS))
+        self.assertEqual(email.message_from_bytes(data, policy=email.policy.SMTP)['Subject'], 'grün')
+        self.assertNotIn(b'8bit', data)
+        self.assertNotIn('BODY=', sink.messages[0].parameters)
+
+    def test_8bit_text_as_it_is(self):
+        a, sink = self.relay(['PIPELINING'], disable_mime_output_conversion='yes')
+        self.send(a, PARTS)
+        self.assertIn(ENGLISH, sink.wait(1)[0].data)
+        a, sink = self.relay(['8BITMIME'])
+        self.send(a, PARTS)
+        self.assertIn(ENGLISH, sink.wait(1)[0].data)
+        self.assertIn('BODY=8BITMIME', sink.messages[0].parameters)
+
+    def test_ehlo_keywords_to_overlook(self):
+        a, sink = self.relay(['PIPELINING', 'SIZE 1000000'],
+                             smtp_discard_ehlo_keyword_address_maps='inline:{{127.0.0.1 = size, pipelining}}')
+        self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
+        sink.wait(1)
+        self.assertNotIn('SIZE=', sink.messages[0].parameters)
+
+    def test_replies_are_filtered(self):
+        a, sink = self.relay(['PIPELINING'], smtp_reply_filter='inline:{{550 5.1.1 busy = 450 4.1.1 busy}}')
+        sink.script['rcpt'] = '550 5.1.1 busy'
+        self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
+        self.assert_log(a, r'dsn=4\.1\.1, status=deferred \(host .* said: 450 4\.1\.1 busy \(in reply to RCPT TO command\)\)')
+
+    def test_pix(self):
+        a, sink = self.relay(['PIPELINING'], smtp_pix_workaround_threshold_time='0', smtp_pix_workaround_delay_time='1')
+        sink.script['connect'] = '220 ********************'
+        self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
+        sink.wait(1)
+        self.assert_log(a, r'enabling PIX workarounds: disable_esmtp delay_dotcrlf for 127\.0\.0\.1\[127\.0\.0\.1\]:\d+')
+        self.assertFalse([line for line in sink.sessions[0].commands if 'EHLO' in str(line).upper()])
+
+
+if __name__ == '__main__':
+    scenario.main()
