@@ -77,7 +77,10 @@ Result<MailSystem> open_mail_system(const Request& request)
     system.compressor = config.get("maillog_file_compressor");
     TRY(const std::int64_t drain_time, config.get_seconds("shutdown_drain_time"));
     system.drain_time = Seconds(drain_time);
-    if (const auto opened = open_maillog(system.log, "postfix-script", false, true); !opened)
+    // Standard output is the master's in the foreground; other commands have a person to tell.
+    if (system.log.file == "/dev/stdout")
+        log::open({}, "postfix-script", system.log.host);
+    else if (const auto opened = open_maillog(system.log, "postfix-script", false, true); !opened)
         log::warn(opened.error().context);
     return system;
 }

@@ -94,6 +94,7 @@ Result<> open_maillog(const MaillogSettings& settings, std::string_view program,
         const int own = ::open("/proc/self/fd/1", O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         target.kind = own >= 0 ? log::Target::Kind::file : log::Target::Kind::stdout_;
         target.path = settings.file;
+        target.also_standard_error = false; // one stream of lines of one form
         log::open(target, tag, settings.host);
         if (own >= 0)
             log::use_descriptor(own);

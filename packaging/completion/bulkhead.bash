@@ -14,6 +14,7 @@ _bulkhead_options() {
     postlock) echo 'c:l:v' ;;
     postlog) echo 'c:ip:t:v' ;;
     postmap) echo 'bc:d:fFhijmnNopq:rsuUvw' ;;
+    postmulti) echo 'ae:g:i:jlpvxG:I:R' ;;
     postqueue) echo 'c:fi:jps:v' ;;
     postsuper) echo 'c:d:e:f:h:H:pr:sSv' ;;
     qshape) echo 'b:c:lm:N:n:pst:w:' ;;
@@ -103,6 +104,9 @@ _bulkhead_value() {
     postqueue:s) _bulkhead_words "$(_bulkhead_ask postconf -x -h fast_flush_domains | tr , ' ')" ;;
     postsuper:H) _bulkhead_words "$(_bulkhead_ids hold)" ALL - ;;
     postsuper:[defhr]) _bulkhead_words "$(_bulkhead_ids)" ALL - ;;
+    postmulti:e) _bulkhead_words init create import enable disable assign deport destroy ;;
+    postmulti:i) _bulkhead_words "$(_bulkhead_environments)" ;;
+    postmulti:g) _bulkhead_words "$(_bulkhead_ask postmulti -l | awk '$2 != "-" { print $2 }')" ;;
     postlog:p) _bulkhead_words info warn error fatal panic ;;
     postlock:l) _bulkhead_words fcntl flock dotlock ;;
     postconf:C) _bulkhead_words builtin service user all ;;
@@ -133,6 +137,7 @@ _bulkhead_operand() {
         *) _bulkhead_words public private ;;
         esac ;;
     postlock) _bulkhead_files ;;
+    postmulti) _bulkhead_words start stop reload flush check status config_directory= queue_directory= data_directory= mail_owner= ;;
     esac
 }
 
@@ -183,11 +188,11 @@ _bulkhead() {
             _bulkhead_words -c -v -D start start-fg stop quick-stop drain abort reload flush check status \
                 logrotate set-permissions upgrade-configuration spool help
         fi ;;
-    status) _bulkhead_words --pids ;;
+    status) _bulkhead_words --json --pids ;;
     spool) _bulkhead_spool ;;
     esac
 }
 
 complete -F _bulkhead bulkhead postfix
 complete -F _bulkhead_command mailq newaliases postalias postcat postconf postdrop postkick postlock postlog \
-    postmap postqueue postsuper qshape sendmail
+    postmap postmulti postqueue postsuper qshape sendmail

@@ -29,9 +29,14 @@ class Container(scenario.Scenario):
             ['unshare', '--pid', '--fork', '--mount', '--mount-proc', '--kill-child', 'sh', '-ec', command],
             stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, cwd='/',
             env={**os.environ, **(variables or {})})
+        self.addCleanup(self.end_inside, system)     # unshare itself is deaf to signals
         for each in system.environments.values():
             system.wait_listening(each)
         return system
+
+    def end_inside(self, system):
+        processes.kill([pid for pid in processes.descendants(system.master.pid) if processes.name_of(pid) == 'master'],
+                       signal.SIGTERM)
 
     def first_process(self, system):
         [pid] = [pid for pid in processes.descendants(system.master.pid) if processes.name_of(pid) == 'master']
