@@ -11,5 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)bulkhead::dns::parse_addresses(packet, bulkhead::dns::Type::a);
     (void)bulkhead::dns::parse_addresses(packet, bulkhead::dns::Type::aaaa);
     (void)bulkhead::dns::parse_tlsa(packet);
+    (void)bulkhead::dns::parse_hosts(packet, bulkhead::dns::Type::ptr);
+    (void)bulkhead::dns::parse_txt(packet);
     return 0;
 }

@@ -56,6 +56,18 @@ TEST(DnsPacket, ReadsWhatServersAreExpectedToShow)
     EXPECT_FALSE(dns::parse_tlsa(wire_answer("d.test", 52, {wire_record(owner, 52, "\3\1")})));
 }
 
+TEST(DnsPacket, ReadsNamesAndTexts)
+{
+    const auto names = dns::parse_hosts(
+        wire_answer("1.in-addr.arpa", 12, {wire_record(owner, 12, wire_name("h.test"))}), dns::Type::ptr);
+    ASSERT_TRUE(names);
+    EXPECT_EQ(*names, std::vector{dns::HostRecord("h.test")});
+    const auto texts = dns::parse_txt(wire_answer("t.test", 16, {wire_record(owner, 16, "\3abc\2de")}));
+    ASSERT_TRUE(texts);
+    EXPECT_EQ(*texts, std::vector{dns::TextRecord("abcde")});
+    EXPECT_FALSE(dns::parse_txt(wire_answer("t.test", 16, {wire_record(owner, 16, "\7abc")})));
+}
+
 TEST(DnsPacket, LeavesOutHostsThatAreNoNames)
 {
     const auto records = dns::parse_mx(wire_answer(

@@ -86,7 +86,8 @@ struct Harness {
 
     FakeServices services;
     SmtpdParams params;
-    bool network = false; // the client is 127.0.0.1
+    const std::string own_settings; // as main.cf has them
+    bool network = false;           // the client is 127.0.0.1
 };
 
 } // namespace bulkhead::smtpd_test

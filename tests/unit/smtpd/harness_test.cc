@@ -220,7 +220,7 @@ void BlockingClient::send(std::string_view bytes)
     }
 }
 
-Harness::Harness(const std::string& settings)
+Harness::Harness(const std::string& settings) : own_settings(settings)
 {
     const auto config = make_config(settings);
     ensure(static_cast<bool>(config), "the settings of the test");
@@ -230,7 +230,7 @@ Harness::Harness(const std::string& settings)
 
 void Harness::talk(const std::function<void(BlockingClient&)>& client)
 {
-    const auto config = make_config({});
+    const auto config = make_config(own_settings);
     {
         ipc::RewriteClient rewriter(services.path("rewrite"));
         ipc::Service cleanup(services.path("cleanup"));
