@@ -11,4 +11,15 @@ TEST(SmtpParams, AgreeWithTheTableOfKnownNames)
     EXPECT_THAT(bulkhead::SmtpParams().disagreements(), testing::IsEmpty());
 }
 
+TEST(LmtpParams, AreThoseOfSmtpByTheirOwnNames)
+{
+    const bulkhead::SmtpParams params(bulkhead::Protocol::lmtp);
+    EXPECT_THAT(params.disagreements(), testing::IsEmpty());
+    EXPECT_EQ(params.helo_name.name(), "lmtp_lhlo_name");
+    EXPECT_EQ(params.discard_ehlo_keywords.name(), "lmtp_discard_lhlo_keywords");
+    EXPECT_EQ(params.tcp_port.default_value(), "24");
+    EXPECT_EQ(params.tls.key.default_value(), "$lmtp_tls_cert_file");
+    EXPECT_EQ(params.always_ehlo.name(), "smtp_always_send_ehlo"); // LMTP has none
+}
+
 } // namespace
