@@ -130,8 +130,35 @@ void Walk::count(DeliveryOutcome outcome)
     some_sent_ |= outcome == DeliveryOutcome::sent;
 }
 
+// One of several destinations that must be tried again gets a message of its own, so that the
+// others do not get theirs again.  Not where the address alone would not mean the same:
+// behind a .forward file, or at the end of its own alias.
+bool Walk::may_wait_alone(const LocalRecipient& recipient) const
+{
+    return several_ && recipient.depth > 0 && !recipient.literal && !is_probe(request()) &&
+           std::ranges::none_of(recipient.expanded, [&](const std::string& step) {
+               return step.starts_with("forward ") || step == "alias " + recipient.local ||
+                      step == "alias " + recipient.user;
+           });
+}
+
+void Walk::forward_to(const LocalRecipient& from, std::string address)
+{
+    const auto group = std::ranges::find(forwards_, from.sender, &ForwardGroup::sender);
+    if (group != forwards_.end())
+        group->recipients.push_back(std::move(address));
+    else
+        forwards_.push_back({from.sender, from.delivered_to, {std::move(address)}});
+}
+
 Task<> Walk::conclude(const LocalRecipient& recipient, DeliveryStatus status)
 {
+    if (status.outcome == DeliveryOutcome::deferred && may_wait_alone(recipient)) {
+        log::info(fmt::format("{}: {} waits in a message of its own: {}", request().queue_id,
+                              external_form(recipient.address), status.reason));
+        forward_to(recipient, recipient.address);
+        co_return;
+    }
     ipc::DeliveryRecipient part = request().recipients[index_];
     if (recipient.depth > 0) {
         if (part.original.empty())
@@ -432,6 +459,7 @@ Task<> Walk::to_unknown(const LocalRecipient& recipient)
 Task<> Walk::to_destinations(const LocalRecipient& from, std::vector<Destination> destinations,
                              std::optional<Account> account)
 {
+    several_ |= destinations.size() > 1;
     for (Destination& each : destinations) {
         if (++addresses_ > most_addresses) {
             co_await defer(from, fmt::format("more than {} destinations", most_addresses));
@@ -492,11 +520,7 @@ Task<> Walk::to_address(const LocalRecipient& from, std::string text, bool liter
         co_await deliver(std::move(inner));
         co_return;
     }
-    const auto group = std::ranges::find(forwards_, from.sender, &ForwardGroup::sender);
-    if (group != forwards_.end())
-        group->recipients.push_back(address);
-    else
-        forwards_.push_back({from.sender, from.delivered_to, {address}});
+    forward_to(from, address);
 }
 
 Task<> Walk::to_command(const LocalRecipient& from, std::string command, std::optional<Account> account)

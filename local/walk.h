@@ -56,6 +56,8 @@ private:
     Task<> conclude(const LocalRecipient& recipient, DeliveryStatus status);
     Task<> defer(const LocalRecipient& recipient, std::string reason, std::string dsn = "4.3.0");
     void count(ipc::DeliveryOutcome outcome);
+    bool may_wait_alone(const LocalRecipient& recipient) const;
+    void forward_to(const LocalRecipient& from, std::string address);
     bool is_new(std::string key) { return seen_.insert(std::move(key)).second; }
     LocalRecipient::Split split() const;
     const ipc::DeliveryRequest& request() const { return delivery_.request(); }
@@ -67,6 +69,7 @@ private:
     std::set<std::string> seen_; // addresses, aliases, commands and files that had their turn
     std::vector<ForwardGroup> forwards_;
     std::size_t addresses_ = 0;
+    bool several_ = false; // there is more than one destination
     bool some_deferred_ = false;
     bool some_bounced_ = false;
     bool some_sent_ = false;

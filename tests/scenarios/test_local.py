@@ -2,6 +2,7 @@
 import os
 import pathlib
 import pwd
+import shutil
 import signal
 import subprocess
 import time
@@ -123,6 +124,16 @@ class LocalTest(scenario.Scenario):
         self.assert_log(a, r'to=<(loop|pool)@a\.example>, .*status=bounced \(unknown user')
         a.wait_empty()
 
+    def test_one_that_waits_does_not_repeat_the_others(self):
+        _, a = self.start(f'team: {USER}, {OTHER}\n', deliver_lock_attempts=1)
+        lock = self.spool / f'{OTHER}.lock'
+        lock.touch()
+        self.send('team')
+        self.assert_log(a, rf'to=<{OTHER}@a\.example>, .*status=deferred \(cannot update mailbox .*locked')
+        lock.unlink()
+        a.wait_empty()
+        self.assertEqual([self.mailbox(user).count('\nSubject: x\n') for user in (USER, OTHER)], [1, 1])
+
     def test_forward_files(self):
         _, a = self.start()
         self.home_file(USER, '.forward', f'# keep one\n\\{USER}, far@dest.example\n'
@@ -194,6 +205,19 @@ class LocalTest(scenario.Scenario):
         a.wait_empty(60)
         text = (self.homes[USER] / 'all').read_text()
         self.assertEqual([n for n in range(30) if f'message {n}.' not in text], [])
+
+    def test_procmail(self):
+        if not shutil.which('procmail'):
+            self.skipTest('procmail is not installed')
+        _, a = self.start(mailbox_command='procmail -a "$EXTENSION"')
+        self.home_file(USER, '.procmailrc', 'DEFAULT=$HOME/inbox\nEXT=$1\n:0:\n* EXT ?? ^list$\nlists\n', mode=0o644)
+        self.send(f'{USER}+list')
+        self.send(USER)
+        self.wait(lambda: all((self.homes[USER] / name).exists() for name in ('lists', 'inbox')))
+        self.assert_log(a, r'status=sent \(delivered to command: procmail -a')
+        a.wait_empty()
+        for name in ('lists', 'inbox'):
+            self.assertEqual((self.homes[USER] / name).read_text().count('\nSubject: x\n'), 1)
 
     def test_dovecot_lda(self):
         lda = pathlib.Path('/usr/lib/dovecot/dovecot-lda')
