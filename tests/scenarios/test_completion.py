@@ -66,7 +66,7 @@ class Completion(scenario.Scenario):
     def test_bulkhead(self):
         self.assertEqual(self.offered('bulkhead re'), {'reload'})
         self.assertEqual(self.offered('bulkhead -v sta'), {'start', 'start-fg', 'status'})
-        self.assertEqual(self.offered('bulkhead status '), {'--pids'})
+        self.assertEqual(self.offered('bulkhead status '), {'--json', '--pids'})
         self.assertEqual(self.offered('bulkhead spool --w'), {'--wait'})
         self.assertEqual(self.offered('bulkhead spool --wait de'), {'deferred='})
 
