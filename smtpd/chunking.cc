@@ -115,6 +115,9 @@ Task<Reply> SmtpSession::begin_chunks()
     const Verdict verdict = co_await check(Step::data, about);
     if (verdict.refused())
         co_return refuse(about, verdict.reply());
+    Reply reply = co_await begin_filtered();
+    if (reply.code != 0)
+        co_return reply;
     chunks_ = Chunks::open;
     mail_bytes_ = 0;
     begin_content(DataReader::Framing::chunks);

@@ -1,8 +1,9 @@
 // What each command does: decides, and returns the reply.
 #include "session.h"
 
-#include "milters.h"
+#include "before_queue.h"
 #include "login.h"
+#include "milters.h"
 #include "server_sasl.h"
 #include "server_tls.h"
 #include "standalone_sink.h"
@@ -303,6 +304,7 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
     if (verdict.refused())
         co_return refuse(about, verdict.reply());
     transaction_ = std::make_unique<Transaction>(*std::move(command));
+    transaction_->arguments = arguments;
     if (!params.delay_open()) {
         const auto opened = co_await open_message();
         if (!opened) {
@@ -349,6 +351,16 @@ Task<Reply> SmtpSession::rcpt(std::string_view arguments)
         co_return not_stored(opened.error());
     }
     Transaction& transaction = *transaction_;
+    if (BeforeQueueFilter* const filter = transaction.sink->filter()) {
+        auto reply = co_await filter->add_recipient(std::string(arguments));
+        if (!reply) {
+            log::warn(reply.error().context);
+            transaction.broken = true;
+            co_return not_stored(reply.error());
+        }
+        if (reply->code != 0)
+            co_return *std::move(reply);
+    }
     append_recipient(transaction.sink->records(), *command, transaction.sink->wants_client_attributes());
     transaction.recipient = ++transaction.recipients == 1 ? command->recipient.address : std::string();
     if (transaction.sink->wants_sending()) {
@@ -380,6 +392,8 @@ Task<Result<>> SmtpSession::open_message()
         if (!opened)
             co_return opened.error();
         transaction.sink = *std::move(opened);
+    } else if (service_.before_queue != nullptr) {
+        CO_TRY_VOID(co_await open_filter(local));
     } else {
         unsigned flags = service_.cleanup_flags;
         if (milters_ && !milters_->empty())
@@ -397,8 +411,9 @@ Task<Result<>> SmtpSession::open_message()
     const bool with_client = transaction.sink->wants_client_attributes();
     const ClientFacts client = client_facts(protocol(), local);
     if (with_client)
-        log::info(fmt::format("{}: client={}{}{}", transaction.queue_id, label(), origin_note(),
-                              login_attributes(client)));
+        log::info(fmt::format("{}: client={}{}{}",
+                              transaction.queue_id.empty() ? "NOQUEUE" : transaction.queue_id, label(),
+                              origin_note(), login_attributes(client)));
     append_envelope(transaction.sink->records(), transaction, client, with_client);
     co_return Result<>();
 }
@@ -443,7 +458,9 @@ Task<Reply> SmtpSession::data(std::string_view arguments)
     const Verdict verdict = co_await check(Step::data, about);
     if (verdict.refused())
         co_return refuse(about, verdict.reply());
-    Reply reply = co_await receive_message();
+    Reply reply = co_await begin_filtered();
+    if (reply.code == 0)
+        reply = co_await receive_message();
     reset_transaction();
     co_return reply;
 }

@@ -149,6 +149,8 @@ Task<Reply> SmtpSession::finish_message()
     if (!transaction.sink || transaction.broken)
         co_return Reply(451, "4.3.0", "Error: queue file write error");
 
+    if (transaction.sink->filter() != nullptr)
+        co_return co_await finish_filtered(transaction.actions.discard);
     append_record(transaction.sink->records(), RecordType::extracted_start, {});
     append_actions(transaction.sink->records(), transaction.actions);
     append_record(transaction.sink->records(), RecordType::end, {});

@@ -29,6 +29,8 @@ public:
 
     // Connections to mail filters, to be used until finish() is over; in front of it.
     virtual void lend_milters(const std::vector<std::string>&, std::vector<int>) {}
+    // Null, or the filter that stands before the queue: its replies are the client's.
+    virtual class BeforeQueueFilter* filter() { return nullptr; }
 
     // What the receiving side may be told beyond sender, recipients and DSN: a
     // submission by postdrop says nothing of a client, and gets its Received: later.

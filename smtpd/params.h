@@ -86,6 +86,16 @@ struct SmtpdParams : ParamSet {
     Param<std::string> upstream_hosts{this, "smtpd_upstream_proxy_hosts", "",
                                       "clients whose connections may begin with a PROXY header"};
 
+    // The filter before the queue.
+    Param<std::string> proxy_filter{this, "smtpd_proxy_filter", "",
+                                    "host and port of the before-queue filter"};
+    Param<std::string> proxy_ehlo{this, "smtpd_proxy_ehlo", "$myhostname",
+                                  "the name in EHLO to the before-queue filter"};
+    Param<std::vector<std::string>> proxy_options{this, "smtpd_proxy_options", "",
+                                                  "speed_adjust: take the whole message before the filter"};
+    Param<Seconds> proxy_timeout{this, "smtpd_proxy_timeout", "100s", at_least(1),
+                                 "time limit of the before-queue filter's answers"};
+
     Param<bool> delay_open{this, "smtpd_delay_open_until_valid_rcpt", "yes",
                            "start a message at its first good recipient only"};
 

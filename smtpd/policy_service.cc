@@ -276,15 +276,17 @@ Task<Result<UniqueFd>> PolicyServer::connect_inet_host()
     co_return error;
 }
 
+Task<Result<UniqueFd>> PolicyServer::dial()
+{
+    if (spec_.path.empty())
+        co_return co_await connect_inet_host();
+    co_return connect_unix(spec_.path);
+}
+
 Task<Result<PolicyServer::Connection>> PolicyServer::connect()
 {
     Connection connection;
-    UniqueFd fd;
-    if (spec_.path.empty()) {
-        CO_TRY(fd, co_await connect_inet_host());
-    } else {
-        CO_TRY(fd, connect_unix(spec_.path));
-    }
+    CO_TRY(UniqueFd fd, co_await dial());
     connection.stream = std::make_unique<Stream>(std::move(fd));
     connection.stream->set_timeout(spec_.options.timeout);
     connection.made = connection.used = SteadyClock::now();

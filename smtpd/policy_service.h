@@ -75,6 +75,9 @@ public:
 
     const PolicyServerSpec& spec() const { return spec_; }
 
+    // A connection to it, for a conversation of another kind.
+    Task<Result<UniqueFd>> dial();
+
     // The action; after try_limit attempts the default one, with the reason in the log.
     Task<std::string> ask(std::string request);
 

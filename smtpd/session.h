@@ -91,6 +91,7 @@ struct SmtpdService {
     ServerSasl* sasl = nullptr;            // null: none
     ClientLimits* limits = nullptr;        // null: none is set
     const ReportPolicy* reports = nullptr; // null: the postmaster is told of nothing
+    PolicyServer* before_queue = nullptr;  // smtpd_proxy_filter; null: none
 };
 
 class SmtpSession
@@ -185,6 +186,8 @@ private:
     Task<bool> choose_offers();
     CommandOptions command_options() const;
     Task<Result<>> open_message();
+    Task<Result<>> open_filter(bool local);
+    Task<Reply> finish_filtered(bool discard);
     std::string origin_note() const;
     Task<Verdict> check(Step step, const AccessSubject& subject);
     Task<Verdict> ask_milters(Step step, const AccessSubject& subject); // filtering.cc
@@ -226,6 +229,7 @@ private:
     Task<Reply> receive_chunk(std::uint64_t size, bool last);
     Task<bool> drop_chunk(std::uint64_t size);
     Task<Reply> begin_chunks();
+    Task<Reply> begin_filtered();
     void lose_client_in(std::string_view command, std::uint64_t bytes, const Error& error);
 
     std::string_view protocol() const;
@@ -244,7 +248,7 @@ private:
     SteadyTime data_deadline_{};
     std::unique_ptr<Transaction> transaction_;
     std::unique_ptr<SessionMilters> milters_; // null: none
-    std::string instance_; // names this message, or the one to come, to policy servers
+    std::string instance_;                    // names this message, or the one to come, to policy servers
     std::array<Tally, verbs> tallies_{};
     std::string_view where_ = "CONNECT"; // the last command, for log lines
     std::string_view verb_;              // the command being answered, as written
@@ -257,8 +261,8 @@ private:
     bool may_xclient_ = false;
     bool may_xforward_ = false;
     bool refused_by_milter_ = false; // the refusal that is about to be answered
-    bool denied_ = false;      // refused at connect: only QUIT is left
-    bool said_offers_ = false; // the log has been told what is not offered
+    bool denied_ = false;            // refused at connect: only QUIT is left
+    bool said_offers_ = false;       // the log has been told what is not offered
     bool closing_ = false;
     bool lost_ = false;     // nobody is there to be told
     bool pardoned_ = false; // the last refusal is no error

@@ -1,5 +1,7 @@
 #include "smtpd.h"
 
+#include "policy_service.h"
+
 #include "client_limits.h"
 
 #include "dns/resolver.h"
@@ -35,6 +37,17 @@ unsigned cleanup_flags_of(const std::vector<std::string>& overrides)
         if (std::ranges::find(overrides, row.option) != overrides.end())
             flags &= ~row.flag;
     return flags;
+}
+
+// "host:port", "inet:host:port", "unix:path", and a port alone of this host.
+Result<PolicyServerSpec> filter_place(std::string_view text)
+{
+    if (text.starts_with("unix:") || text.starts_with("inet:"))
+        return parse_policy_server(text, {});
+    if (text.starts_with(':'))
+        text.remove_prefix(1);
+    const bool port_alone = text.find(':') == std::string_view::npos;
+    return parse_policy_server(fmt::format("inet:{}{}", port_alone ? "localhost:" : "", text), {});
 }
 
 } // namespace
@@ -82,6 +95,16 @@ Result<> Smtpd::before_jail()
         TRY(milters_, MilterPolicy::open(config(), params_));
     }
     service_->milters = milters_.get();
+    if (!params_.proxy_filter().empty()) {
+        auto spec = filter_place(params_.proxy_filter());
+        if (!spec)
+            return Error{Fault::config,
+                         fmt::format("{}: smtpd_proxy_filter: {}", config().place("smtpd_proxy_filter"),
+                                     spec.error().context)};
+        spec->options.timeout = params_.proxy_timeout();
+        before_queue_ = std::make_unique<PolicyServer>(*std::move(spec), resolver_.get());
+        service_->before_queue = before_queue_.get();
+    }
     TRY(limits_, ClientLimits::open(config(), params_, service_name()));
     service_->limits = limits_.get();
     auto reports = ReportPolicy::open(params_, common().myhostname(), common().mail_name());

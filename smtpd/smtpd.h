@@ -42,6 +42,7 @@ private:
     ReportPolicy reports_;
     std::optional<DiskSpace> disk_;
     std::optional<ipc::Service> flush_;
+    std::unique_ptr<PolicyServer> before_queue_;
     ProtocolTables tables_;
     std::optional<SmtpdService> service_;
     SteadyTime tables_checked_{};

@@ -140,8 +140,9 @@ void append_received(std::string& records, const ClientFacts& client, const Rece
     for (const std::string& line : facts.comments)
         append_text(records, '\t' + line);
     const std::string date = rfc5322_date(facts.time);
-    const std::string by = fmt::format("\tby {} ({}) with {} id {}", facts.host, facts.mail_name,
-                                       client.protocol, facts.queue_id);
+    const std::string id = facts.queue_id.empty() ? "" : fmt::format(" id {}", facts.queue_id);
+    const std::string by =
+        fmt::format("\tby {} ({}) with {}{}", facts.host, facts.mail_name, client.protocol, id);
     if (facts.recipient.empty()) {
         append_text(records, by + ';');
         append_text(records, '\t' + date);

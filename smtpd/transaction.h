@@ -23,6 +23,7 @@ struct Transaction {
     explicit Transaction(MailCommand command) : mail(std::move(command)), arrival(WallTime::now()) {}
 
     MailCommand mail;
+    std::string arguments; // of MAIL, as written
     WallTime arrival;
     int recipients = 0;
     int overshoot = 0;                       // RCPT commands above the limit
