@@ -43,8 +43,9 @@ def ask(path, kind, **attributes):
     """(kind, {name: value}) of the answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(30)
-        processes.wait_until(path.exists, 10)   # the master makes the sockets one after the other
-        connection.connect(str(path))
+        # The master makes the sockets one after the other; old ones refuse until then.
+        if not processes.wait_until(lambda: connection.connect_ex(str(path)) == 0, 10):
+            raise ConnectionError(f'{path}: nobody listens')
         connection.sendall(frame(kind, [(name, str(value)) for name, value in attributes.items()]))
         answered, size = struct.unpack('<2xBxI', _exactly(connection, 8))
         body, values = _exactly(connection, size), {}
