@@ -42,6 +42,7 @@ Result<> Local::before_jail()
 {
     TRY(const UserIds owner, find_user(common().mail_owner()));
     TRY(default_rights_, service_user(params_.default_privs(), common().mail_owner()));
+    mail_owner_ = owner.uid;
     CommandStarter::Rules rules;
     rules.refused_users = {owner.uid};
     rules.program = "local";

@@ -46,8 +46,12 @@ public:
     const LocalParams& settings() const { return params_; }
     AliasTables& aliases() { return aliases_; }
     ipc::RewriteClient& rewriter() { return *rewriter_; }
-    const CommandIdentity& default_rights() const { return default_rights_; }
-    std::string own_domain() const { return config().get("myorigin"); }
+    // With whose rights commands and files are used: nobody's own, root's and the mail system's
+    // own are those of default_privs.
+    CommandIdentity rights_or_default(const std::optional<CommandIdentity>& rights) const
+    {
+        return !rights || rights->uid == 0 || rights->uid == mail_owner_ ? default_rights_ : *rights;
+    }
 
     // A per-recipient table's answer for this recipient: by user, then by address.
     enum class PerRecipient { mailbox_transport, mailbox_command, fallback_transport };
@@ -99,6 +103,7 @@ private:
     MboxLocks locks_;
     std::int64_t limit_ = 0;
     CommandIdentity default_rights_;
+    uid_t mail_owner_ = 0;
     std::vector<std::string> environment_;
     std::optional<CommandStarter> starter_;
     std::optional<ipc::RewriteClient> rewriter_;

@@ -398,7 +398,7 @@ Task<> Walk::to_account(const LocalRecipient& recipient, const Account& account)
     }
     const std::string command(trim(mapped.is_found() ? mapped.value() : settings.mailbox_command().text));
     if (!command.empty()) {
-        const CommandIdentity rights = account.ids.uid == 0 ? local_.default_rights() : account.ids;
+        const CommandIdentity rights = local_.rights_or_default(account.ids);
         DeliveryStatus status = co_await local_.run(delivery_, recipient, command, rights, &account);
         co_await conclude(recipient, std::move(status));
         co_return;
@@ -531,8 +531,7 @@ Task<> Walk::to_command(const LocalRecipient& from, std::string command, std::op
         co_await conclude(from, std::move(refused));
         co_return;
     }
-    const CommandIdentity rights =
-        !from.rights || from.rights->uid == 0 ? local_.default_rights() : *from.rights;
+    const CommandIdentity rights = local_.rights_or_default(from.rights);
     if (!is_new(fmt::format("command {} {}", rights.uid, command)))
         co_return;
     const Account* const user = account ? &*account : nullptr;
@@ -548,8 +547,7 @@ Task<> Walk::to_file(const LocalRecipient& from, std::string path)
         co_await conclude(from, std::move(refused));
         co_return;
     }
-    const CommandIdentity rights =
-        !from.rights || from.rights->uid == 0 ? local_.default_rights() : *from.rights;
+    const CommandIdentity rights = local_.rights_or_default(from.rights);
     if (!is_new(fmt::format("file {} {}", rights.uid, path)))
         co_return;
     if (path == "/dev/null") {

@@ -210,6 +210,7 @@ class LocalTest(scenario.Scenario):
         if not shutil.which('procmail'):
             self.skipTest('procmail is not installed')
         _, a = self.start(mailbox_command='procmail -a "$EXTENSION"')
+        self.addCleanup(pathlib.Path('/var/mail', USER).unlink, missing_ok=True)     # procmail makes it
         self.home_file(USER, '.procmailrc', 'DEFAULT=$HOME/inbox\nEXT=$1\n:0:\n* EXT ?? ^list$\nlists\n', mode=0o644)
         self.send(f'{USER}+list')
         self.send(USER)
