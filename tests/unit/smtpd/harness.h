@@ -2,6 +2,7 @@
 // a socket pair, cleanup and rewrite are coroutines on sockets in a temporary folder.
 #pragma once
 
+#include "policy_service.h"
 #include "session.h"
 
 #include "async/scope.h"
@@ -86,8 +87,9 @@ struct Harness {
 
     FakeServices services;
     SmtpdParams params;
-    const std::string own_settings; // as main.cf has them
-    bool network = false;           // the client is 127.0.0.1
+    const std::string own_settings;               // as main.cf has them
+    std::optional<PolicyServerSpec> before_queue; // where smtpd_proxy_filter is
+    bool network = false;                         // the client is 127.0.0.1
 };
 
 } // namespace bulkhead::smtpd_test

@@ -243,6 +243,10 @@ void Harness::talk(const std::function<void(BlockingClient&)>& client)
         SmtpdService service{
             params, **policy,          cleanup,    disk, *tables,
             flush,  "mx.example.test", "Bulkhead", 0,    offers_in(params.discarded_keywords())};
+        std::unique_ptr<PolicyServer> filter;
+        if (before_queue)
+            filter = std::make_unique<PolicyServer>(*before_queue, nullptr);
+        service.before_queue = filter.get();
         int pair[2];
         if (network)
             connect_pair(pair);
