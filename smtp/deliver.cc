@@ -100,10 +100,7 @@ Result<> SmtpAgent::before_jail()
     };
     TRY(HostFinder finder, HostFinder::open(params_, resolver_.get(), common().myhostname(), is_own));
     finder_.emplace(std::move(finder));
-    TRY(Requirements requirements, Requirements::open(params_));
-    requirements_.emplace(std::move(requirements));
-    if (const std::string warning = requirements_->warning(); !warning.empty())
-        log::warn(warning);
+    TRY(sasl_, ClientSasl::open(params_.sasl));
     discards_ = TableList::open(params_.discard_maps());
     pix_workarounds_ = TableList::open(params_.pix_maps());
     replies_ = TableList::open(params_.reply_filter());
@@ -148,7 +145,8 @@ void SmtpAgent::hand_over_if_stale()
         return;
     changes_checked_ = now;
     const bool tls = tls_->is_stale();
-    if (!tls && !discards_.is_stale() && !pix_workarounds_.is_stale() && !replies_.is_stale())
+    if (!tls && !sasl_->is_stale() && !discards_.is_stale() && !pix_workarounds_.is_stale() &&
+        !replies_.is_stale())
         return;
     log::info(tls ? "TLS table or key has changed -- restarting" : "table has changed -- restarting");
     retire();
@@ -197,13 +195,6 @@ Task<> SmtpAgent::refuse_unsafe_addresses(Delivery& delivery)
 
 Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
 {
-    const std::string& sender = attempt.delivery.request().sender;
-    const auto look_up = [&] { return requirements_->unmet(text, sender); };
-    auto unmet = co_await ask(requirements_->may_block(), look_up);
-    if (unmet) {
-        attempt.failure = std::move(unmet);
-        co_return;
-    }
     const auto parse = params_.is_lmtp() ? parse_lmtp_nexthop : parse_nexthop;
     const auto nexthop = parse(text, services_, params_.tcp_port());
     if (!nexthop) {
@@ -216,7 +207,8 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
         attempt.failure = std::move(planned.failure);
         co_return;
     }
-    co_await try_kept_sessions(attempt, text);
+    if (!sasl_->depends_on_sender())
+        co_await try_kept_sessions(attempt, text);
     if (attempt.done())
         co_return;
     HostList found = co_await finder_->find(*nexthop);
@@ -259,7 +251,17 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
         attempt.failure = std::move(unready);
         co_return;
     }
-    const std::string plan_key = plan.level == tls::Level::none ? std::string() : plan.key();
+    const std::string& sender = attempt.delivery.request().sender;
+    const auto plan_login = [&] {
+        return sasl_->is_enabled() ? sasl_->plan_for(sender, peer.name, text) : PlannedLogin();
+    };
+    PlannedLogin planned = co_await ask(sasl_->may_block(), plan_login);
+    if (planned.failure) {
+        attempt.failure = std::move(planned.failure);
+        co_return;
+    }
+    const std::string tls_key = plan.level == tls::Level::none ? std::string() : plan.key();
+    const std::string plan_key = SmtpSession::session_key(tls_key, planned.plan);
     for (bool stale = true; stale;) {
         auto session = pool_.take_for_peer(peer, plan_key);
         if (!session)
@@ -271,10 +273,10 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
     const bool may_retry = may_fall_back_to_clear(attempt.delivery.request(), plan);
     const Peer again = peer;
     const ipc::DeliveryRequest& request = attempt.delivery.request();
-    Opened opened = co_await open_session(request, nexthop, std::move(plan), std::move(peer));
+    Opened opened = co_await open_session(request, nexthop, std::move(plan), planned.plan, std::move(peer));
     if (opened.failure && opened.session && opened.session->handshake_failed() && may_retry) {
         TlsPlan clear;
-        opened = co_await open_session(request, nexthop, std::move(clear), again);
+        opened = co_await open_session(request, nexthop, std::move(clear), planned.plan, again);
     }
     if (!opened.failure) {
         (void)co_await transact(attempt, std::move(opened.session), text);
@@ -314,7 +316,7 @@ Task<Result<SessionHabits>> SmtpAgent::habits_of(Peer peer, const ipc::DeliveryR
 }
 
 Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& request, const Nexthop& nexthop,
-                                                TlsPlan plan, Peer peer)
+                                                TlsPlan plan, LoginPlan login, Peer peer)
 {
     Opened opened;
     auto habits = co_await habits_of(peer, request);
@@ -332,7 +334,7 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
     opened.session = std::make_unique<SmtpSession>(*std::move(fd), std::move(peer), params_);
     SmtpSession& session = *opened.session;
     session.set_habits(*std::move(habits));
-    opened.failure = co_await session.open(tls_.get(), std::move(plan));
+    opened.failure = co_await session.open(tls_.get(), std::move(plan), *sasl_, std::move(login));
     if (!opened.failure && finder_->may_loop(nexthop) && finder_->is_own_name(session.capabilities().host))
         opened.failure = mail_loop(nexthop.name);
     co_return opened;

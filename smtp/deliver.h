@@ -4,12 +4,12 @@
 #pragma once
 
 #include "async/address.h"
+#include "client_sasl.h"
 #include "client_tls.h"
 #include "hosts.h"
 #include "nexthop.h"
 #include "params.h"
 #include "pool.h"
-#include "requirements.h"
 #include "worker/delivery_agent.h"
 
 #include <memory>
@@ -48,7 +48,7 @@ private:
                     Peer peer);
     Task<Result<SessionHabits>> habits_of(Peer peer, const ipc::DeliveryRequest& request);
     Task<Opened> open_session(const ipc::DeliveryRequest& request, const Nexthop& nexthop, TlsPlan plan,
-                              Peer peer);
+                              LoginPlan login, Peer peer);
     bool may_fall_back_to_clear(const ipc::DeliveryRequest& request, const TlsPlan& plan) const;
     Task<Result<UniqueFd>> connect_to(Peer peer);
     Task<bool> transact(Attempt& attempt, std::unique_ptr<SmtpSession> session, const std::string& nexthop);
@@ -62,8 +62,8 @@ private:
     std::unique_ptr<dns::Resolver> resolver_;
     std::unique_ptr<LocalDomains> own_addresses_;
     std::optional<HostFinder> finder_;
-    std::optional<Requirements> requirements_;
     std::unique_ptr<ClientTls> tls_;
+    std::unique_ptr<ClientSasl> sasl_;
     TableList discards_;
     TableList pix_workarounds_;
     TableList replies_;

@@ -143,6 +143,30 @@ DeliveryStatus tls_handshake_failed(const Peer& peer)
     return with_peer(std::move(status), peer);
 }
 
+DeliveryStatus no_mechanism(const Peer& peer)
+{
+    return cannot_log_in(peer, "no mechanism available");
+}
+
+DeliveryStatus login_refused(const Peer& peer, const PeerReply& reply, bool soft)
+{
+    DeliveryStatus status = from_reply(
+        peer, reply, fmt::format("SASL authentication failed; server {} said: {}", peer.label(), reply.text));
+    if (soft) { // the password may be mended while the mail waits
+        status.outcome = DeliveryOutcome::deferred;
+        status.dsn[0] = '4';
+    }
+    return status;
+}
+
+DeliveryStatus cannot_log_in(const Peer& peer, std::string_view reason)
+{
+    DeliveryStatus status(DeliveryOutcome::deferred, "4.7.0",
+                          fmt::format("SASL authentication failed; cannot authenticate to server {}: {}",
+                                      peer.label(), reason));
+    return with_peer(std::move(status), peer);
+}
+
 DeliveryStatus smtputf8_not_offered(const Peer& peer)
 {
     DeliveryStatus status(DeliveryOutcome::bounced, "5.6.7",

@@ -49,6 +49,11 @@ DeliveryStatus message_too_large(const Peer& peer, std::int64_t size, std::uint6
 DeliveryStatus tls_not_offered(const Peer& peer);
 DeliveryStatus tls_refused(const Peer& peer, const PeerReply& reply);
 DeliveryStatus tls_handshake_failed(const Peer& peer);
+// Logging in: the server offers nothing that may be used, has said no (final unless soft), or
+// does not do what the mechanism demands.
+DeliveryStatus no_mechanism(const Peer& peer);
+DeliveryStatus login_refused(const Peer& peer, const PeerReply& reply, bool soft);
+DeliveryStatus cannot_log_in(const Peer& peer, std::string_view reason);
 DeliveryStatus smtputf8_not_offered(const Peer& peer);
 DeliveryStatus mail_loop(std::string_view next_hop);
 

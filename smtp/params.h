@@ -2,6 +2,7 @@
 // worker/delivery_agent.h; scheduling limits (smtp_destination_...) are qmgr's.
 #pragma once
 
+#include "sasl_params.h"
 #include "tls_params.h"
 
 #include "config/params.h"
@@ -129,10 +130,7 @@ struct SmtpParams : ParamSet {
                                    "mail that has waited so long may go in clear after a failed handshake at "
                                    "level may"};
 
-    // Demands that this client cannot meet yet: requirements.h.
-    Param<bool> sasl_enable{this, "smtp_sasl_auth_enable", "no", "log in to servers"};
-    Param<std::string> sasl_password_maps{this, "smtp_sasl_password_maps", "",
-                                          "user:password by next hop or sender"};
+    SmtpSaslParams sasl{this};
 };
 
 } // namespace bulkhead

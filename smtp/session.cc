@@ -206,7 +206,8 @@ Task<Result<PeerReply>> SmtpSession::read_reply(Seconds time)
         if (!line)
             co_return line.error();
         if (log::verbosity() > 0)
-            log::trace(fmt::format("< {}: {}", peer_.label(), printable(line->text)));
+            log::trace(fmt::format("< {}: {}", peer_.label(),
+                                   line->text.starts_with("334") ? "334 ***" : printable(line->text)));
         std::string text(line->text);
         if (habits_.replies)
             text = co_await filtered(std::move(text));
@@ -304,8 +305,21 @@ Task<std::optional<DeliveryStatus>> SmtpSession::start_tls(ClientTls& tls, const
         co_return tls_handshake_failed(peer_);
     }
     auto failure = tls.judge(plan, peer_, connection);
+    protection_ = tls::is_verified(plan.level) ? Protection::verified_tls : Protection::tls;
+    if (connection.facts().protocol == "TLSv1.3")
+        channel_binding_ = connection.exported("EXPORTER-Channel-Binding", 32);
     in_step_ = !plan.wrapper;
     co_return failure;
+}
+
+Task<std::optional<DeliveryStatus>> SmtpSession::open(ClientTls* tls, TlsPlan plan, const ClientSasl& sasl,
+                                                      LoginPlan login)
+{
+    login_ = std::move(login);
+    auto failure = co_await open(tls, std::move(plan));
+    if (failure)
+        co_return failure;
+    co_return co_await log_in(sasl, login_);
 }
 
 Task<std::optional<DeliveryStatus>> SmtpSession::open()

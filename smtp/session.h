@@ -2,6 +2,7 @@
 // became of each recipient; knows nothing of other hosts, queues or time.
 #pragma once
 
+#include "client_sasl.h"
 #include "client_tls.h"
 
 #include "async/stream.h"
@@ -40,6 +41,11 @@ struct SessionHabits {
     TableList* replies = nullptr; // smtp_reply_filter; outlives the session
 };
 
+namespace sasl
+{
+class ClientLogin;
+}
+
 class SmtpSession
 {
 public:
@@ -53,11 +59,18 @@ public:
     Task<std::optional<DeliveryStatus>> open();
     // The same, and STARTTLS with all that follows from the plan.
     Task<std::optional<DeliveryStatus>> open(ClientTls* tls, TlsPlan plan);
+    // The same, and AUTH.
+    Task<std::optional<DeliveryStatus>> open(ClientTls* tls, TlsPlan plan, const ClientSasl& sasl,
+                                             LoginPlan login);
 
     // open() has failed in a TLS handshake.
     bool handshake_failed() const { return handshake_failed_; }
-    // TlsPlan::key() of the plan it was opened with.
-    const std::string& plan_key() const { return plan_key_; }
+    // TlsPlan::key() of the plan it was opened with, and the user who has logged in.
+    std::string plan_key() const { return session_key(plan_key_, login_); }
+    static std::string session_key(const std::string& tls_key, const LoginPlan& login)
+    {
+        return login.is_wanted() ? tls_key + '\n' + login.user : tls_key;
+    }
 
     // MAIL to the reply to the end of the text.  The envelope has recipients.
     Task<TransactionResult> transact(const OutgoingEnvelope& envelope, MessageText& text);
@@ -87,6 +100,12 @@ private:
     void look_for_pix(const PeerReply& greeting);
     Task<std::optional<DeliveryStatus>> ask_for_tls(ClientTls& tls, const TlsPlan& plan);
     Task<std::optional<DeliveryStatus>> start_tls(ClientTls& tls, const TlsPlan& plan);
+
+    // ---- authentication.cc ----
+    Task<std::optional<DeliveryStatus>> log_in(const ClientSasl& sasl, const LoginPlan& plan);
+    Task<std::optional<DeliveryStatus>> begin_login(sasl::ClientLogin& login, std::string mechanism);
+    Task<bool> cancel_login();
+    void say_secret(std::string shown, std::string command);
 
     void say(std::string command);
     Task<Result<PeerReply>> read_reply(Seconds time);
@@ -118,6 +137,9 @@ private:
     SteadyTime opened_;
     int uses_ = 0;
     std::string plan_key_;
+    LoginPlan login_;
+    Protection protection_ = Protection::none;
+    std::string channel_binding_; // of TLS (RFC 9266); empty: none
     SessionHabits habits_;
     bool delays_end_ = false; // PIX: the end mark travels alone
     bool speaks_helo_only_ = false;

@@ -63,6 +63,7 @@ class Session:
         self.commands = []
         self.messages = 0
         self.broken_commands = []        # lines with a bare CR or LF
+        self.logging_in = False          # the next line is no command but part of a login
 
 
 class Sink:
@@ -71,6 +72,7 @@ class Sink:
         self.name = name
         self.extensions = list(extensions)
         self.script = {}
+        self.fallback = None             # (session, line) -> the reply to a line inside a login
         self.messages = []
         self.sessions = []
         self.open_sessions = 0
@@ -178,6 +180,9 @@ class Sink:
             if not raw.endswith(b'\r\n') or '\r' in line:
                 session.broken_commands.append(raw)
             session.commands.append(line)
+            if session.logging_in:
+                await say(self.fallback(session, line))
+                continue
             verb = line.split(' ')[0].upper()
             phase = {'HELO': 'ehlo'}.get(verb, verb.lower())
             scripted = await self._act(phase, session, line, writer)
