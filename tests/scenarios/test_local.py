@@ -206,6 +206,21 @@ class LocalTest(scenario.Scenario):
         text = (self.homes[USER] / 'all').read_text()
         self.assertEqual([n for n in range(30) if f'message {n}.' not in text], [])
 
+    def test_no_mailbox_loses_a_message_when_local_is_killed(self):
+        self.deaths_expected = True
+        _, a = self.start(stale_lock_time='1s')      # a dead process leaves its dotlock behind
+        killed = 0
+        for number in range(60):
+            self.send(USER, body=f'message {number}.')
+            if number % 6 == 5:
+                workers = a.workers('local')
+                processes.kill(workers)
+                killed += len(workers)
+        a.wait_empty(60)
+        self.assertGreater(killed, 0)
+        text = self.mailbox(USER)
+        self.assertEqual([n for n in range(60) if f'message {n}.\n' not in text], [])
+
     def test_procmail(self):
         if not shutil.which('procmail'):
             self.skipTest('procmail is not installed')
