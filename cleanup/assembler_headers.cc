@@ -224,7 +224,8 @@ Task<> Assembler::end_headers()
     if (inspects_lines() && stage_ != Stage::refused) {
         std::string made;
         const auto look = [&] { inspect_lines(first, made); };
-        co_await ask(policy_.checks && policy_.checks->may_block(), look);
+        const bool may_block = policy_.checks && policy_.checks->may_block();
+        co_await ask(may_block, look);
         out_ += made;
         after_inspection();
     } else {

@@ -89,8 +89,9 @@ Task<Verdict> AccessCheck::check_access(const Rule& rule)
 // A table without a check_ name: what its list is about.
 Task<Verdict> AccessCheck::check_implied_access(const Rule& rule)
 {
-    const Part part = list_part();
-    co_return co_await check_part(rule, part == Part::none ? Part::recipient : part, Via::itself);
+    const Part of_list = list_part();
+    const Part part = of_list == Part::none ? Part::recipient : of_list;
+    co_return co_await check_part(rule, part, Via::itself);
 }
 
 Task<Verdict> AccessCheck::check_part(const Rule& rule, Part part, Via via)

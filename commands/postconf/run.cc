@@ -1,11 +1,11 @@
 #include "run.h"
 
-#include "mail/notice_templates.h"
 #include "config/config.h"
 #include "editing.h"
 #include "linked_in.h"
 #include "listing.h"
 #include "log/log.h"
+#include "mail/notice_templates.h"
 #include "options.h"
 #include "os/files.h"
 #include "table/table.h"

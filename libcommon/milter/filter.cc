@@ -313,7 +313,8 @@ Task<Answer> Filter::data(const MacroValue& value)
     const std::uint32_t not_wanted = agreed_.offer.version < 4 ? 0 : option::no_data;
     if (agreed_.offer.version < 4)
         co_return is_active() ? Answer() : sticky_;
-    co_return co_await event_with_macros(command::data, {}, Stage::data, value, not_wanted,
+    std::string no_data;
+    co_return co_await event_with_macros(command::data, std::move(no_data), Stage::data, value, not_wanted,
                                          option::silent_data, settings_->command_timeout);
 }
 
@@ -355,8 +356,9 @@ Task<Answer> Filter::header(std::string name, std::string value_text, const Macr
 
 Task<Answer> Filter::end_of_headers(const MacroValue& value)
 {
-    co_return co_await event_with_macros(command::end_of_headers, {}, Stage::end_of_headers, value,
-                                         option::no_end_of_headers, option::silent_end_of_headers,
+    std::string no_data;
+    co_return co_await event_with_macros(command::end_of_headers, std::move(no_data), Stage::end_of_headers,
+                                         value, option::no_end_of_headers, option::silent_end_of_headers,
                                          settings_->content_timeout);
 }
 

@@ -38,7 +38,8 @@ struct WorkerParams : ParamSet {
     Param<std::string> syslog_name{this, "syslog_name", "", "the first part of the tag of log lines"};
     Param<std::string> syslog_facility{this, "syslog_facility", "mail", "the syslog facility"};
     Param<std::string> maillog_file{this, "maillog_file", "", "log to this file instead of syslog"};
-    Param<std::string> maillog_format{this, "maillog_format", "classic", "the form of log lines: classic, json"};
+    Param<std::string> maillog_format{this, "maillog_format", "classic",
+                                      "the form of log lines: classic, json"};
     Param<std::string> postlog_service{this, "postlog_service_name", "postlog",
                                        "the service that writes maillog_file"};
     Param<std::string> hash_queue_names{this, "hash_queue_names", "deferred, defer",

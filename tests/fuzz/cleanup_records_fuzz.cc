@@ -66,7 +66,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static AddressMaps maps = *AddressMaps::open(params);
     static Same completer;
     ContentChecks::Specs specs;
-    specs.header = specs.mime = specs.nested = "inline:{{Subject: a=REPLACE Subject: b}, {To: x=PREPEND X: y}}";
+    specs.header = specs.mime = specs.nested =
+        "inline:{{Subject: a=REPLACE Subject: b}, {To: x=PREPEND X: y}}";
     specs.body = "inline:{{bad=REJECT}, {line=STRIP}, {old=REPLACE new}}";
     static ContentChecks checks = ContentChecks::open(specs);
     static AssemblyPolicy policy{params, maps, completer, "mx.a.test", &checks};

@@ -76,7 +76,8 @@ TEST(MasterCf, KeepsPipeArguments)
 
 TEST(MasterCf, BracesInsideAWordKeepItWhole)
 {
-    const auto service = parsed("x unix - n n - - pipe user=u argv={/bin/a b} ${extension?{+ ${extension}}} c\n");
+    const auto service =
+        parsed("x unix - n n - - pipe user=u argv={/bin/a b} ${extension?{+ ${extension}}} c\n");
     EXPECT_THAT(service.services.front().arguments,
                 ElementsAre("user=u", "argv={/bin/a b}", "${extension?{+ ${extension}}}", "c"));
 }
