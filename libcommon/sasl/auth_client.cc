@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,6 +21,7 @@ namespace
 constexpr Milliseconds idle_time{5'000};       // a connection without work is closed after this
 constexpr Milliseconds mechanism_time{60'000}; // the offer of a service is believed that long
 constexpr Milliseconds connect_time{10'000};
+constexpr Milliseconds greeting_time{10'000}; // EHLO waits for it
 constexpr std::size_t mechanism_limit = 64;
 constexpr std::size_t request_limit = 100'000; // waiting at once: more than there can be sessions
 constexpr std::size_t unsent_limit = 4U << 20; // a service that does not read
@@ -98,7 +100,7 @@ Task<Result<>> AuthClient::connect()
     hello.number = static_cast<std::uint32_t>(::getpid());
     link->stream.write(auth_line(hello));
     readers_.spawn(read, this, link);
-    const SteadyTime end = SteadyClock::now() + timeout_;
+    const SteadyTime end = SteadyClock::now() + std::min(timeout_, greeting_time);
     while (!link->greeted && !link->over) {
         const auto left = std::chrono::ceil<Milliseconds>(end - SteadyClock::now());
         if (left <= Milliseconds(0)) {

@@ -36,7 +36,7 @@ struct AuthPlace {
 class AuthClient
 {
 public:
-    // timeout: of each answer, and of the greeting.
+    // timeout: of each answer; a greeting must come sooner.
     explicit AuthClient(AuthPlace place, Milliseconds timeout = Milliseconds(60'000));
     ~AuthClient();
 

@@ -186,10 +186,16 @@ _bulkhead() {
             _bulkhead_configurations
         else
             _bulkhead_words -c -v -D start start-fg stop quick-stop drain abort reload flush check status \
-                logrotate set-permissions upgrade-configuration spool help
+                logrotate set-permissions upgrade-configuration spool user help
         fi ;;
     status) _bulkhead_words --json --pids ;;
     spool) _bulkhead_spool ;;
+    user)
+        case $prev in
+        --env) _bulkhead_words "$(_bulkhead_environments)" ;;
+        --method) _bulkhead_words yescrypt bcrypt sha512 ;;
+        *) _bulkhead_words add passwd delete list --env --method --plain ;;
+        esac ;;
     esac
 }
 

@@ -342,7 +342,7 @@ class SaslServer(scenario.Scenario):
         path.chmod(0o666)
         listening.listen()
         greeting = b'VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nDONE\n'
-        for words, code in ((b'VERSION\t2\t0\n', None), (b'\0\xff\n' * 100 + b'MECH\t\n', None), (b'x' * 40000, None),
+        for words, code in ((b'VERSION\t2\t0\n', None), (b'\0\xff\n' * 100 + b'MECH\t\n', None), (b'x' * 40000 + b'\n', None),
                             (greeting + b'OK\tx\n', 454), (greeting + b'OK\t1\n', 535), (greeting + b'CONT\t1\t!!\n', 454)):
             raw = a.client(timeout=30)
             self.addCleanup(raw.close)

@@ -60,7 +60,10 @@ class Dovecot:
 
     def stop(self):
         if self.process is not None and self.process.poll() is None:
+            # Its auth would go on as long as somebody is connected.
+            children = processes.descendants(self.process.pid)
             self.process.terminate()
             self.process.wait(10)
+            processes.kill(filter(processes.alive, children))
         self.process = None
         self.socket.unlink(missing_ok=True)
