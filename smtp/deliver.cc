@@ -101,6 +101,7 @@ Result<> SmtpAgent::before_jail()
     TRY(HostFinder finder, HostFinder::open(params_, resolver_.get(), common().myhostname(), is_own));
     finder_.emplace(std::move(finder));
     TRY(sasl_, ClientSasl::open(params_.sasl));
+    TRY(output_, OutputPolicy::open(params_));
     discards_ = TableList::open(params_.discard_maps());
     pix_workarounds_ = TableList::open(params_.pix_maps());
     replies_ = TableList::open(params_.reply_filter());
@@ -145,7 +146,7 @@ void SmtpAgent::hand_over_if_stale()
         return;
     changes_checked_ = now;
     const bool tls = tls_->is_stale();
-    if (!tls && !sasl_->is_stale() && !discards_.is_stale() && !pix_workarounds_.is_stale() &&
+    if (!tls && !sasl_->is_stale() && !discards_.is_stale() && !output_.is_stale() && !pix_workarounds_.is_stale() &&
         !replies_.is_stale())
         return;
     log::info(tls ? "TLS table or key has changed -- restarting" : "table has changed -- restarting");
@@ -359,6 +360,22 @@ Task<Result<UniqueFd>> SmtpAgent::connect_to(Peer peer)
     co_return co_await connect_inet(address, any, time);
 }
 
+// smtp_generic_maps.
+Task<Result<>> SmtpAgent::map_envelope(OutgoingEnvelope& envelope)
+{
+    if (!output_.has_generic())
+        co_return Result<>();
+    const auto map = [&]() -> Result<> {
+        TRY(envelope.generic_sender, output_.generic(envelope.request->sender));
+        for (const ipc::DeliveryRecipient& recipient : envelope.request->recipients) {
+            TRY(std::string address, output_.generic(recipient.address));
+            envelope.generic_recipients.push_back(std::move(address));
+        }
+        return {};
+    };
+    co_return co_await ask(output_.may_block(), map);
+}
+
 // Sends to all recipients that are left.  True: a kept session was dead, nothing has
 // happened.
 Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> session,
@@ -370,12 +387,25 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
     for (std::size_t i = 0; i < request.recipients.size(); ++i)
         if (!delivery.is_settled(i))
             envelope.recipients.push_back(i);
+    const auto mapped = co_await map_envelope(envelope);
+    if (!mapped) {
+        const DeliveryStatus later(DeliveryOutcome::deferred, "4.3.0", "table lookup failure: " + mapped.error().context);
+        attempt.failure = later;
+        pool_.dismiss(std::move(session));
+        co_return false;
+    }
     QueuedText text(delivery.fd(), request.data_offset,
                     static_cast<std::size_t>(params_.line_length_limit()));
     if (!session->capabilities().eightbitmime && request.encoding != "7bit" && !params_.keep_8bit())
         text.convert_to_7bit();
+    std::optional<OutputFilter> filter;
+    if (output_.is_needed())
+        text.filter_with(&filter.emplace(output_));
     const WallTime connected = WallTime::now();
     TransactionResult result = co_await session->transact(envelope, text);
+    if (filter)
+        for (const std::string& line : filter->take_log())
+            log::info(fmt::format("{}: {}", request.queue_id, line));
     if (text.broke_a_line())
         log::info(fmt::format("{}: breaking line > {} bytes with <CR><LF>SPACE", request.queue_id,
                               params_.line_length_limit()));

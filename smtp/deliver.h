@@ -8,6 +8,7 @@
 #include "client_tls.h"
 #include "hosts.h"
 #include "nexthop.h"
+#include "output_filter.h"
 #include "params.h"
 #include "pool.h"
 #include "worker/delivery_agent.h"
@@ -51,6 +52,7 @@ private:
                               LoginPlan login, Peer peer);
     bool may_fall_back_to_clear(const ipc::DeliveryRequest& request, const TlsPlan& plan) const;
     Task<Result<UniqueFd>> connect_to(Peer peer);
+    Task<Result<>> map_envelope(OutgoingEnvelope& envelope);
     Task<bool> transact(Attempt& attempt, std::unique_ptr<SmtpSession> session, const std::string& nexthop);
     Task<> refuse_unsafe_addresses(Delivery& delivery);
     Result<> choose_local_addresses();
@@ -64,6 +66,7 @@ private:
     std::optional<HostFinder> finder_;
     std::unique_ptr<ClientTls> tls_;
     std::unique_ptr<ClientSasl> sasl_;
+    OutputPolicy output_;
     TableList discards_;
     TableList pix_workarounds_;
     TableList replies_;

@@ -1,9 +1,12 @@
 #include "message.h"
 
+#include "output_filter.h"
+
 #include "down_conversion.h"
 
 #include "async/offload.h"
 #include "spool/envelope.h"
+#include "spool/record.h"
 
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -59,6 +62,8 @@ Result<bool> QueuedText::append_block(std::string& out)
     const std::size_t end = out.size() + block_size;
     const auto write = [&](std::string_view text, bool complete) { writer_.line(out, text, complete); };
     const LineSink sink = write;
+    if (filter_)
+        return append_filtered(out, end, sink);
     while (out.size() < end) {
         TRY(const auto record, reader_->next());
         if (!record) {
@@ -75,6 +80,35 @@ Result<bool> QueuedText::append_block(std::string& out)
     return true;
 }
 
+// The same by way of the filter, whose output is records.
+Result<bool> QueuedText::append_filtered(std::string& out, std::size_t end, const LineSink& sink)
+{
+    std::string made;
+    bool more = true;
+    while (more && out.size() < end) {
+        TRY(const auto record, reader_->next());
+        more = record.has_value();
+        if (more)
+            TRY_VOID(filter_->line(record->data, record->is(RecordType::text), made));
+        else
+            TRY_VOID(filter_->finish(made));
+        RecordReader lines(made);
+        for (auto line = lines.next(); line && *line; line = lines.next()) {
+            if (converter_)
+                converter_->line((*line)->data, (*line)->is(RecordType::text), sink);
+            else
+                writer_.line(out, (*line)->data, (*line)->is(RecordType::text));
+        }
+        made.clear();
+    }
+    if (more)
+        return true;
+    if (converter_)
+        converter_->finish(sink);
+    writer_.finish(out);
+    return false;
+}
+
 Task<Result<bool>> QueuedText::read(std::string& out)
 {
     if (wants_7bit_ && !converter_) {
@@ -83,7 +117,7 @@ Task<Result<bool>> QueuedText::read(std::string& out)
     }
     if (!reader_ && !read_cached_file())
         reader_.emplace(fd_, data_offset_);
-    if (file_)
+    if (file_ && !(filter_ && filter_->may_block()))
         co_return append_block(out);
     std::string block; // the pool must not touch the stream's own buffer
     const auto read_block = [&] { return append_block(block); };

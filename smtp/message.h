@@ -10,15 +10,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bulkhead
 {
 
 class DownConverter;
+class OutputFilter;
 
 // One transaction's envelope.  Refers to the request, which outlives it.
 struct OutgoingEnvelope {
@@ -26,6 +29,15 @@ struct OutgoingEnvelope {
 
     const ipc::DeliveryRequest* request;
     std::vector<std::size_t> recipients; // indexes into request->recipients
+
+    // What smtp_generic_maps make of the addresses; empty: they go as they are.
+    std::optional<std::string> generic_sender;
+    std::vector<std::string> generic_recipients; // one per recipient of the request
+    const std::string& sender() const { return generic_sender ? *generic_sender : request->sender; }
+    const std::string& recipient(std::size_t index) const
+    {
+        return generic_recipients.empty() ? request->recipients[index].address : generic_recipients[index];
+    }
 
     // A verification probe ends before DATA.
     bool is_probe() const;
@@ -58,6 +70,9 @@ public:
     // For a server without 8BITMIME: 8-bit parts become quoted-printable or base64.
     void convert_to_7bit() { wants_7bit_ = true; }
 
+    // Changes the text on its way; outlives it.
+    void filter_with(OutputFilter* filter) { filter_ = filter; }
+
     Task<Result<bool>> read(std::string& out) override;
     bool broke_a_line() const override { return writer_.broke_a_line(); }
 
@@ -65,6 +80,8 @@ private:
     bool read_cached_file();
     Result<> plan_conversion();
     Result<bool> append_block(std::string& out);
+    Result<bool> append_filtered(std::string& out, std::size_t end,
+                                 const std::function<void(std::string_view, bool)>& sink);
 
     int fd_;
     std::int64_t data_offset_;
@@ -72,6 +89,7 @@ private:
     std::unique_ptr<char[]> file_; // a small queue file, whole
     std::optional<ContentReader> reader_;
     bool wants_7bit_ = false;
+    OutputFilter* filter_ = nullptr; // null: the text goes as it is
     std::unique_ptr<DownConverter> converter_;
 };
 

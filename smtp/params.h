@@ -55,6 +55,33 @@ struct SmtpParams : ParamSet {
     Param<std::string> proxy_interfaces{this, "proxy_interfaces", "", "addresses by which others reach us"};
     Param<std::string> inet_protocols{this, "inet_protocols", "all", "all, ipv4 or ipv6"};
 
+    // What is changed on the way out.
+    Param<std::string> header_checks{this, "smtp_header_checks", "", "rules for headers of outgoing mail"};
+    Param<std::string> mime_header_checks{this, "smtp_mime_header_checks", "",
+                                          "rules for headers of MIME parts of outgoing mail"};
+    Param<std::string> nested_header_checks{this, "smtp_nested_header_checks", "",
+                                            "rules for headers of attached messages"};
+    Param<std::string> body_checks{this, "smtp_body_checks", "", "rules for lines of outgoing mail"};
+    Param<std::string> generic_maps{this, "smtp_generic_maps", "",
+                                    "addresses that the outside knows by another name"};
+    Param<bool> disable_mime{this, "disable_mime_input_processing", "no", "take a message for one body"};
+    Param<int> header_size_limit{this, "header_size_limit", "102400", at_least(1),
+                                 "bytes of one header that rules can change"};
+    Param<int> header_address_limit{this, "header_address_token_limit", "10240", at_least(1),
+                                    "addresses of one header; a longer one is left as it is"};
+    Param<int> mime_nesting_limit{this, "mime_nesting_limit", "100", at_least(1),
+                                  "how deep MIME parts are followed"};
+    Param<int> mime_boundary_limit{this, "mime_boundary_length_limit", "2048", at_least(1),
+                                   "bytes of a MIME boundary that tell it from others"};
+    Param<std::string> mydestination{this, "mydestination", "$myhostname, localhost.$mydomain, localhost",
+                                     "domains whose users smtp_generic_maps name without domain"};
+    Param<std::string> myorigin{this, "myorigin", "$myhostname", "likewise"};
+    Param<std::string> recipient_delimiter{this, "recipient_delimiter", "",
+                                           "between user name and extension"};
+    Param<std::vector<std::string>> propagate_extensions{
+        this, "propagate_unmatched_extensions", "canonical, virtual",
+        "mappings that keep an extension which the key did not have"};
+
     // The connection.
     Param<std::string> bind_address{this, "smtp_bind_address", "", "local IPv4 address of connections"};
     Param<std::string> bind_address6{this, "smtp_bind_address6", "", "local IPv6 address of connections"};

@@ -430,9 +430,10 @@ std::string SmtpSession::envelope_address(const std::string& address) const
     return params_.quote_envelope() ? external_form(address) : address;
 }
 
-std::string SmtpSession::mail_command(const ipc::DeliveryRequest& request) const
+std::string SmtpSession::mail_command(const OutgoingEnvelope& envelope) const
 {
-    std::string command = fmt::format("MAIL FROM:<{}>", envelope_address(request.sender));
+    const ipc::DeliveryRequest& request = *envelope.request;
+    std::string command = fmt::format("MAIL FROM:<{}>", envelope_address(envelope.sender()));
     if (capabilities_.size && request.content_length > 0)
         command += fmt::format(" SIZE={}", request.content_length);
     if (capabilities_.eightbitmime && request.encoding == "8bit")
@@ -451,9 +452,10 @@ std::string SmtpSession::mail_command(const ipc::DeliveryRequest& request) const
     return command;
 }
 
-std::string SmtpSession::rcpt_command(const ipc::DeliveryRecipient& recipient) const
+std::string SmtpSession::rcpt_command(const OutgoingEnvelope& envelope, std::size_t index) const
 {
-    std::string command = fmt::format("RCPT TO:<{}>", envelope_address(recipient.address));
+    const ipc::DeliveryRecipient& recipient = envelope.request->recipients[index];
+    std::string command = fmt::format("RCPT TO:<{}>", envelope_address(envelope.recipient(index)));
     if (capabilities_.dsn) {
         if (recipient.notify != 0)
             command += fmt::format(" NOTIFY={}", notify_text(recipient.notify));
@@ -527,9 +529,9 @@ Task<> SmtpSession::send_envelope(Transaction& transaction, MessageText& text)
     const bool with_data = !envelope.is_probe();
     if (reset_first)
         say("RSET");
-    say(mail_command(*envelope.request));
+    say(mail_command(envelope));
     for (const std::size_t index : envelope.recipients)
-        say(rcpt_command(envelope.request->recipients[index]));
+        say(rcpt_command(envelope, index));
     if (with_data)
         say("DATA");
     needs_reset_ = true;
@@ -594,7 +596,7 @@ Task<> SmtpSession::send_envelope_in_steps(Transaction& transaction)
         if (!transaction.was_reset(*reply))
             co_return;
     }
-    std::string mail = mail_command(*envelope.request);
+    std::string mail = mail_command(envelope);
     const auto mail_reply = co_await ask(std::move(mail), params_.mail_timeout());
     if (!mail_reply) {
         transaction.broke(mail_reply.error(), sending_mail);
@@ -605,7 +607,7 @@ Task<> SmtpSession::send_envelope_in_steps(Transaction& transaction)
         co_return;
     needs_reset_ = true;
     for (std::size_t i = 0; i < envelope.recipients.size() && !transaction.over; ++i) {
-        std::string rcpt = rcpt_command(envelope.request->recipients[envelope.recipients[i]]);
+        std::string rcpt = rcpt_command(envelope, envelope.recipients[i]);
         const auto reply = co_await ask(std::move(rcpt), params_.rcpt_timeout());
         if (!reply) {
             transaction.broke(reply.error(), sending_rcpt);

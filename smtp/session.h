@@ -114,8 +114,8 @@ private:
     std::optional<PeerReply> last_words();
 
     std::optional<DeliveryStatus> unsuitable(const ipc::DeliveryRequest& request) const;
-    std::string mail_command(const ipc::DeliveryRequest& request) const;
-    std::string rcpt_command(const ipc::DeliveryRecipient& recipient) const;
+    std::string mail_command(const OutgoingEnvelope& envelope) const;
+    std::string rcpt_command(const OutgoingEnvelope& envelope, std::size_t index) const;
 
     std::string envelope_address(const std::string& address) const;
     std::vector<std::string> xforward_commands(const ipc::DeliveryRequest& request) const;

@@ -115,6 +115,31 @@ class ContentChecks(scenario.Scenario):
         self.assertEqual({m.sender for m in sink.messages}, {'joe@b.example', 'root@host.b.example'})
         self.assertEqual([m.recipients for m in sink.messages if m.sender.startswith('joe')], [['r@h.b.example']])
 
+    def test_changes_on_the_way_out(self):
+        a, sink = self.prepared({'smtp_header_checks': ['/^X-Drop:/ IGNORE', '/^X-Old:/ REPLACE X-New: value',
+                                                        '/^Subject: keep/ REJECT is no action here'],
+                                 'smtp_nested_header_checks': ['/^Subject: inside/ STRIP'],
+                                 'smtp_body_checks': ['/^part/ REPLACE other']})
+        self.send(a, headers=('X-Drop: a\r\n b', 'X-Old: x', *MULTIPART), body=NESTED)
+        self.send(a, subject='keep')
+        self.assertTrue(sink.wait(2))
+        message = next(m for m in sink.messages if b'Subject: hello' in m.header)
+        self.assertNotIn(b'X-Drop', message.header)
+        self.assertIn(b'\r\nX-New: value\r\n', message.header)
+        self.assertIn(b'\r\n\r\nother\r\n--b\r\n', message.body)
+        self.assertIn(b'message/rfc822\r\n\r\n\r\nattached\r\n--b--\r\n', message.body)
+        self.assert_log(a, r'/smtp\[\d+\]: [0-9A-F]+: replace: header X-Old: x: X-New: value')
+
+    def test_generic_addresses(self):
+        a, sink = self.prepared(smtp_generic_maps='inline:{s@b.example=out@d.example, @c.example=@e.example}')
+        self.send(a, headers=('To: "R" <r@c.example>, other@f.example',))
+        self.assertTrue(sink.wait(1))
+        message = sink.messages[0]
+        self.assertEqual((message.sender, message.recipients), ('out@d.example', ['r@e.example']))
+        self.assertIn(b'\r\nFrom: out@d.example\r\n', message.header)
+        self.assertIn(b'\r\nTo: "R" <r@e.example>, other@f.example\r\n', message.header)
+        self.assert_log(a, r'to=<r@c\.example>, .*status=sent')
+
     def test_a_broken_table_refuses_nothing_for_good(self):
         a, _ = self.prepared(header_checks='socketmap:inet:127.0.0.1:1:none')
         self.assertEqual(self.send(a)[0], 451)
