@@ -311,6 +311,8 @@ struct SmtpdParams : ParamSet {
 
     SmtpdTlsParams tls{this};
     SmtpdSaslParams sasl{this};
+    Param<std::string> sender_logins{this, "smtpd_sender_login_maps", "",
+                                     "which logins own which sender addresses"};
     Param<std::string> client_certificates{this, "relay_clientcerts", "",
                                            "fingerprints of certificates whose owners may relay"};
 

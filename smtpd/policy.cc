@@ -172,13 +172,14 @@ void Policy::open_tables()
         listings_may_block_ = listings_may_block_ || row.tables.may_block();
     }
     client_certificates_ = TableList::open(params_.client_certificates());
+    sender_logins_ = TableList::open(params_.sender_logins());
 }
 
 bool Policy::is_stale() const
 {
     const auto lists = {&client_, &helo_, &sender_, &relay_, &recipient_, &data_, &end_of_data_, &etrn_};
     const auto tables = {&canonical_, &recipient_canonical_, &aliases_,         &local_, &mailboxes_,
-                         &relays_,    &client_certificates_, &dns_list_replies_};
+                         &relays_,    &client_certificates_, &sender_logins_, &dns_list_replies_};
     const auto stale = [](const auto* part) { return part->is_stale(); };
     const auto class_stale = [](const auto& row) { return row.second.is_stale(); };
     return std::ranges::any_of(lists, stale) || std::ranges::any_of(classes_, class_stale) ||

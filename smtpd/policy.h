@@ -87,6 +87,7 @@ public:
 
     const MatchList& mynetworks() const { return mynetworks_; }
     TableList& client_certificates() const { return client_certificates_; }
+    TableList& sender_logins() const { return sender_logins_; }
     const AddressKeyOptions& key_options() const { return key_options_; }
     bool is_own_address(std::string_view address) const;
     // A destination that mail is taken for from anybody.
@@ -146,6 +147,7 @@ private:
     mutable TableList mailboxes_;
     mutable TableList relays_;
     mutable TableList client_certificates_;
+    mutable TableList sender_logins_;
     mutable TableList dns_list_replies_;
     bool listings_may_block_ = false;
 };

@@ -18,7 +18,7 @@ namespace bulkhead
 // All restrictions by name.
 struct RestrictionTable {
     static const Restriction* find(std::string_view name);
-    static const std::array<Restriction, 76> all;
+    static const std::array<Restriction, 80> all;
     static const Restriction unusable; // stands where a list says something that cannot be followed
     static const Restriction by_class; // a name of smtpd_restriction_classes
     static const Restriction implied;  // a table without a check_ name
@@ -28,7 +28,7 @@ struct RestrictionTable {
     static constexpr auto none = Argument::none;
 };
 
-const std::array<Restriction, 76> RestrictionTable::all = {{
+const std::array<Restriction, 80> RestrictionTable::all = {{
     {"permit", &AccessCheck::permit},
     {"reject", &AccessCheck::reject, none, Part::none, Via::itself, true},
     {"defer", &AccessCheck::defer, none, Part::none, Via::itself, true},
@@ -47,6 +47,10 @@ const std::array<Restriction, 76> RestrictionTable::all = {{
     {"permit_tls_clientcerts", &AccessCheck::permit_certificates},
     {"permit_tls_all_clientcerts", &AccessCheck::permit_all_certificates},
     {"check_ccert_access", &AccessCheck::check_access, table, Part::certificate},
+    {"reject_sender_login_mismatch", &AccessCheck::reject_sender_login},
+    {"reject_authenticated_sender_login_mismatch", &AccessCheck::reject_authenticated_sender},
+    {"reject_unauthenticated_sender_login_mismatch", &AccessCheck::reject_unauthenticated_sender},
+    {"reject_known_sender_login_mismatch", &AccessCheck::reject_known_sender_login},
     {"check_sasl_access", &AccessCheck::check_access, table, Part::login},
     {"check_client_access", &AccessCheck::check_access, table, Part::client},
     {"check_client_a_access", &AccessCheck::check_access, table, Part::client, Via::a},

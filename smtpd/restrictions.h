@@ -140,6 +140,15 @@ private:
     Task<Verdict> permit_certificates(const Rule& rule);
     Task<Verdict> permit_all_certificates(const Rule& rule);
     Task<Verdict> permit_logged_in(const Rule& rule);
+
+    // ---- restriction_login.cc ----
+    Task<Lookup> sender_owners();
+    Task<Verdict> reject_foreign_sender(bool only_known);
+    Task<Verdict> reject_unauthenticated_sender(const Rule& rule);
+    Task<Verdict> reject_authenticated_sender(const Rule& rule);
+    Task<Verdict> reject_sender_login(const Rule& rule);
+    Task<Verdict> reject_known_sender_login(const Rule& rule);
+
     Task<Verdict> reject_unknown_client(const Rule& rule);
     Task<Verdict> reject_unknown_reverse_client(const Rule& rule);
     Task<Verdict> reject_unknown_forward_client(const Rule& rule);

@@ -128,6 +128,30 @@ class SaslServer(scenario.Scenario):
         self.assertEqual(raw.command('RCPT TO:<r@dest.example>')[0], 250)
         self.assert_log(a, r'client=\S+, sasl_method=PLAIN, sasl_username=joe, sasl_sender=<boss@a\.example>$')
 
+    def test_senders_belong_to_logins(self):
+        table = pathlib.Path(tempfile.mkstemp(prefix='bulkhead-owners-')[1])
+        self.addCleanup(table.unlink)
+        table.write_text('boss@a.example jane, JOE\n@b.example jane\n')
+        table.chmod(0o644)
+        foreign = '553 5.7.1 <{}>: Sender address rejected: not owned by user joe'
+        for word, logged_in, answers in (
+                ('reject_sender_login_mismatch', True, ('250', foreign, foreign)),
+                ('reject_authenticated_sender_login_mismatch', True, ('250', foreign, foreign)),
+                ('reject_known_sender_login_mismatch', True, ('250', foreign, '250')),
+                ('reject_sender_login_mismatch', False, ('553 5.7.1 <{}>: Sender address rejected: not logged in',) * 2 + ('250',)),
+                ('reject_unauthenticated_sender_login_mismatch', True, ('250', '250', '250'))):
+            with self.subTest(word=word, logged_in=logged_in):
+                a, _ = self.serving(smtpd_sender_restrictions=word, smtpd_sender_login_maps=f'texthash:{table}',
+                                    smtpd_delay_reject='no', mynetworks='127.0.0.0/8')
+                raw, _ = self.greeted(a)
+                if logged_in:
+                    self.assertEqual(raw.command(f'AUTH PLAIN {plain()}')[0], 235)
+                for sender, answer in zip(('boss@a.example', 'x@b.example', 'x@c.example'), answers):
+                    code, text = raw.command(f'MAIL FROM:<{sender}>')
+                    self.assertTrue(f'{code} {text}'.startswith(answer.format(sender)), (sender, text))
+                    raw.command('RSET')
+                self.assertEqual(raw.command('MAIL FROM:<>')[0], 250)
+
     def test_failures(self):
         a, _ = self.serving()
         raw, _ = self.greeted(a)
