@@ -146,8 +146,8 @@ void SmtpAgent::hand_over_if_stale()
         return;
     changes_checked_ = now;
     const bool tls = tls_->is_stale();
-    if (!tls && !sasl_->is_stale() && !discards_.is_stale() && !output_.is_stale() && !pix_workarounds_.is_stale() &&
-        !replies_.is_stale())
+    if (!tls && !sasl_->is_stale() && !discards_.is_stale() && !output_.is_stale() &&
+        !pix_workarounds_.is_stale() && !replies_.is_stale())
         return;
     log::info(tls ? "TLS table or key has changed -- restarting" : "table has changed -- restarting");
     retire();
@@ -389,7 +389,8 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
             envelope.recipients.push_back(i);
     const auto mapped = co_await map_envelope(envelope);
     if (!mapped) {
-        const DeliveryStatus later(DeliveryOutcome::deferred, "4.3.0", "table lookup failure: " + mapped.error().context);
+        const DeliveryStatus later(DeliveryOutcome::deferred, "4.3.0",
+                                   "table lookup failure: " + mapped.error().context);
         attempt.failure = later;
         pool_.dismiss(std::move(session));
         co_return false;
