@@ -26,7 +26,12 @@ def stat_fields(pid):
 
 def alive(pid):
     fields = stat_fields(pid)
-    return fields is not None and fields[0] not in 'ZX'
+    if fields is None or fields[0] not in 'ZX':
+        return fields is not None
+    try:    # the first thread may end before the others, which still hold its files and ports
+        return len(os.listdir(f'/proc/{pid}/task')) > 1
+    except OSError:
+        return False
 
 
 def name_of(pid):
