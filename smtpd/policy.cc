@@ -178,7 +178,7 @@ void Policy::open_tables()
 bool Policy::is_stale() const
 {
     const auto lists = {&client_, &helo_, &sender_, &relay_, &recipient_, &data_, &end_of_data_, &etrn_};
-    const auto tables = {&canonical_, &recipient_canonical_, &aliases_,         &local_, &mailboxes_,
+    const auto tables = {&canonical_, &recipient_canonical_, &aliases_,       &local_,           &mailboxes_,
                          &relays_,    &client_certificates_, &sender_logins_, &dns_list_replies_};
     const auto stale = [](const auto* part) { return part->is_stale(); };
     const auto class_stale = [](const auto& row) { return row.second.is_stale(); };
