@@ -10,12 +10,12 @@ namespace bulkhead::postconf
 
 std::vector<std::string_view> server_sasl_types()
 {
-    return {};
+    return {"dovecot", "gsasl"};
 }
 
 std::vector<std::string_view> client_sasl_types()
 {
-    return {};
+    return {"gsasl"};
 }
 
 std::vector<std::string_view> lock_types()
