@@ -126,6 +126,15 @@ TEST(Config, LateValuesMayHoldAnything)
     EXPECT_EQ(config->raw("forward_path"), "$home/.forward${recipient_delimiter");
 }
 
+TEST(Config, NamesOfTheMachineThatNeedEachOtherComeToAnEnd)
+{
+    const auto config = config_of("a = $mydomain\nmyhostname = mail.$a\nmynetworks_style = $mynetworks\n");
+    ASSERT_TRUE(config);
+    EXPECT_TRUE(config->get("myhostname").starts_with("mail."));
+    EXPECT_FALSE(config->get("mydomain").empty());
+    (void)config->expanded("mynetworks"); // whatever it is
+}
+
 TEST(Config, OverridesComeLast)
 {
     const auto config =
