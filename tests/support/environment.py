@@ -327,6 +327,13 @@ class System:
         if self.master is not None:
             self.master.wait(10)
         processes.wait_until(lambda: not any(map(processes.alive, pids)), 5)
+        # A worker that was just being started has the listening sockets for another moment.
+        processes.wait_until(lambda: not any(self._is_listening(each.port) for each in self.environments.values()), 5)
+
+    @staticmethod
+    def _is_listening(port):
+        with socket.socket() as probe:
+            return probe.connect_ex(('127.0.0.1', port)) == 0
 
     def clean_up(self, keep=False):
         """Ends all that was started; the folder stays only when a test failed."""
