@@ -141,12 +141,8 @@ void Qmgr::go_on(ActiveMessage& message)
 {
     if (message.refilling)
         return;
-    if (wants_refill(message)) {
-        message.refilling = true;
-        scope_.spawn(refill, this, &message);
-    } else if (message.outstanding == 0) {
+    if (!start_refill(message) && message.outstanding == 0)
         scope_.spawn(complete, this, &message);
-    }
 }
 
 Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)

@@ -41,12 +41,7 @@ void Scheduler::retire(Job& job)
     job.is_direct = false;
     job.level = 0;
     job.slots_used = 0;
-    give_back(job);
-}
-
-void Scheduler::give_back(Job& job)
-{
-    job.transport->extra_left += std::exchange(job.extra, 0);
+    via.extra_left += std::exchange(job.extra, 0);
 }
 
 // Its peers stand in their destinations at the same place as the job in the list.

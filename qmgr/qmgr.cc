@@ -526,10 +526,10 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
 
 // Where every recipient is delivered alone, each mailbox is a destination of its own
 // (feature-map.md section f), extensions not counted.
-void Qmgr::name_queue(RoutedRecipient& routed) const
+void Qmgr::name_queue(RoutedRecipient& routed)
 {
     if (routed.transport == retry_transport || routed.transport == error_transport ||
-        config().transport_value(routed.transport, "_destination_recipient_limit") != "1")
+        scheduler_.limits(routed.transport).recipients != 1)
         return;
     const std::string_view local = split_address(routed.recipient.address).local;
     const std::string_view user = split_extension(local, params_.recipient_delimiter()).user;

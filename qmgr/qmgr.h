@@ -64,7 +64,7 @@ private:
     bool is_one_probe_too_many(const ActiveMessage& message) const;
     bool is_end_of_bounces(const ipc::Resolved& recipient) const;
     Task<> route(ActiveMessage& message);
-    void name_queue(RoutedRecipient& routed) const;
+    void name_queue(RoutedRecipient& routed);
     Task<RoutedRecipient> route_recipient(const ActiveMessage& message, ipc::DeliveryRecipient recipient);
     void request_scans(bool incoming, bool deferred, bool ignore_time);
     void start_scans();
@@ -94,6 +94,7 @@ private:
     std::size_t first_batch() const;
     std::size_t next_batch(const ActiveMessage& message) const;
     bool wants_refill(const ActiveMessage& message) const;
+    bool start_refill(ActiveMessage& message);
     void go_on(ActiveMessage& message);
     void refill_all();
     static Task<> refill(Qmgr* self, ActiveMessage* message);

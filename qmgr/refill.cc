@@ -27,8 +27,8 @@ std::size_t Qmgr::free_recipients() const
 
 std::size_t Qmgr::first_batch() const
 {
-    return std::clamp<std::size_t>(free_recipients(), static_cast<std::size_t>(params_.recipient_minimum()),
-                                   most_at_once);
+    const auto minimum = static_cast<std::size_t>(params_.recipient_minimum());
+    return std::min(std::max(free_recipients(), minimum), most_at_once);
 }
 
 std::size_t Qmgr::next_batch(const ActiveMessage& message) const
@@ -49,12 +49,24 @@ bool Qmgr::wants_refill(const ActiveMessage& message) const
     return room >= worth || (room > 0 && SteadyClock::now() >= message.last_read + delay);
 }
 
-// Deliveries that hang give no other occasion.
+// False: there is no room, or nothing left to read.
+bool Qmgr::start_refill(ActiveMessage& message)
+{
+    if (!wants_refill(message))
+        return false;
+    message.refilling = true;
+    scope_.spawn(refill, this, &message);
+    return true;
+}
+
+// Deliveries that hang give no other occasion.  Only reads on: a message without anything
+// outstanding may already be on its way out.
 void Qmgr::refill_all()
 {
     const std::vector<ActiveMessage*> messages(partly_read_.begin(), partly_read_.end());
     for (ActiveMessage* const message : messages)
-        go_on(*message);
+        if (!message->refilling)
+            (void)start_refill(*message);
     if (!partly_read_.empty())
         refill_timer_.start(Seconds(1));
 }

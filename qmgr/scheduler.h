@@ -167,6 +167,9 @@ public:
     // that are not in memory.
     void add(ActiveMessage& message, std::vector<RoutedRecipient> recipients, std::size_t unread, Moment now);
 
+    // What the administrator has set for a transport; asked for once.
+    const TransportLimits& limits(const std::string& name) { return transport(name).limits; }
+
     // All of its entries are settled, and it will get no more.
     void forget(const ActiveMessage& message);
 
@@ -227,7 +230,6 @@ private:
     // preemption.cc
     void enlist(Job& job);
     void retire(Job& job);
-    void give_back(Job& job);
     void move_to(Job& job, Place place);
     void renumber(TransportState& transport);
     Job* find_candidate(const TransportState& transport, const Job& current, Moment now) const;
