@@ -34,17 +34,6 @@ Result<unsigned> parse_roles(const Param<std::vector<std::string>>& param)
     return roles;
 }
 
-// "joe@a" and "+ext" -> "joe+ext@a".
-std::string with_extension(std::string_view address, std::string_view extension)
-{
-    const AddressParts parts = split_address(address);
-    std::string out(parts.local);
-    out += extension;
-    if (parts.has_domain)
-        out.append("@").append(parts.domain);
-    return out;
-}
-
 } // namespace
 
 std::vector<std::string> split_addresses(std::string_view list)

@@ -39,16 +39,6 @@ constexpr std::array<std::string_view, 17> address_headers = {"from",
                                                               "mail-followup-to",
                                                               "apparently-to"};
 
-std::string with_extension(std::string_view address, std::string_view extension)
-{
-    const AddressParts parts = split_address(address);
-    std::string out(parts.local);
-    out += extension;
-    if (parts.has_domain)
-        out.append("@").append(parts.domain);
-    return out;
-}
-
 } // namespace
 
 Result<OutputPolicy> OutputPolicy::open(const SmtpParams& params)

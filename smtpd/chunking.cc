@@ -105,17 +105,11 @@ Task<Reply> SmtpSession::receive_chunk(std::uint64_t size, bool last)
 // The first piece is what DATA is for a message in one.
 Task<Reply> SmtpSession::begin_chunks()
 {
-    if (!transaction_)
-        co_return Reply(503, "5.5.1", "Error: need RCPT command");
-    if (transaction_->recipients == 0)
-        co_return Reply(554, "5.5.1", "Error: no valid recipients");
-    if (transaction_->broken)
-        co_return Reply(451, "4.3.0", "Error: queue file write error");
-    const AccessSubject about = subject("BDAT");
-    const Verdict verdict = co_await check(Step::data, about);
-    if (verdict.refused())
-        co_return refuse(about, verdict.reply());
-    Reply reply = co_await begin_filtered();
+    const std::string_view command = "BDAT";
+    Reply reply = co_await admit_content(command);
+    if (reply.code != 0)
+        co_return reply;
+    reply = co_await begin_filtered();
     if (reply.code != 0)
         co_return reply;
     chunks_ = Chunks::open;

@@ -442,23 +442,33 @@ std::string SmtpSession::origin_note() const
 }
 
 // DATA (RFC 5321, 4.1.1.4).
-Task<Reply> SmtpSession::data(std::string_view arguments)
+// What DATA and the first BDAT have in common; a reply with code 0: the text may come.
+Task<Reply> SmtpSession::admit_content(std::string_view command)
 {
-    if (chunks_ != Chunks::none)
-        co_return Reply(503, "5.5.1", "Error: DATA after BDAT");
-    if (!arguments.empty())
-        co_return Reply(501, "5.5.4", "Syntax: DATA");
     if (!transaction_)
         co_return Reply(503, "5.5.1", "Error: need RCPT command");
     if (transaction_->recipients == 0)
         co_return Reply(554, "5.5.1", "Error: no valid recipients");
     if (transaction_->broken)
         co_return Reply(451, "4.3.0", "Error: queue file write error");
-    const AccessSubject about = subject("DATA");
+    const AccessSubject about = subject(command);
     const Verdict verdict = co_await check(Step::data, about);
     if (verdict.refused())
         co_return refuse(about, verdict.reply());
-    Reply reply = co_await begin_filtered();
+    co_return Reply();
+}
+
+Task<Reply> SmtpSession::data(std::string_view arguments)
+{
+    if (chunks_ != Chunks::none)
+        co_return Reply(503, "5.5.1", "Error: DATA after BDAT");
+    if (!arguments.empty())
+        co_return Reply(501, "5.5.4", "Syntax: DATA");
+    const std::string_view command = "DATA";
+    Reply reply = co_await admit_content(command);
+    if (reply.code != 0)
+        co_return reply;
+    reply = co_await begin_filtered();
     if (reply.code == 0)
         reply = co_await receive_message();
     reset_transaction();

@@ -230,6 +230,7 @@ private:
     Task<bool> drop_chunk(std::uint64_t size);
     Task<Reply> begin_chunks();
     Task<Reply> begin_filtered();
+    Task<Reply> admit_content(std::string_view command);
     void lose_client_in(std::string_view command, std::uint64_t bytes, const Error& error);
 
     std::string_view protocol() const;

@@ -248,6 +248,16 @@ AddressParts split_address(std::string_view internal)
     return {internal.substr(0, at), internal.substr(at + 1), true};
 }
 
+std::string with_extension(std::string_view address, std::string_view extension)
+{
+    const AddressParts parts = split_address(address);
+    std::string out(parts.local);
+    out += extension;
+    if (parts.has_domain)
+        out.append("@").append(parts.domain);
+    return out;
+}
+
 LocalParts split_extension(std::string_view local, std::string_view delimiters)
 {
     constexpr std::array<std::string_view, 3> whole = {"postmaster", "mailer-daemon", "double-bounce"};

@@ -29,6 +29,9 @@ struct AddressParts {
 };
 AddressParts split_address(std::string_view internal);
 
+// "joe@a" and "+ext" -> "joe+ext@a".
+std::string with_extension(std::string_view address, std::string_view extension);
+
 // A local part cut at the first delimiter that is not its first byte.
 // "owner-" and "-request" of mailing lists stay whole, and so do the names every
 // site has (postmaster, mailer-daemon, double-bounce).  No extension: delimiter is 0.
