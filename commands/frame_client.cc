@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace bulkhead
 {
 
@@ -51,7 +53,8 @@ Result<ipc::Message> FrameClient::receive()
 
 Result<std::string> FrameClient::read_exactly(std::size_t size)
 {
-    while (held_.size() < size) {
+    while (held_.size() - given_ < size) {
+        held_.erase(0, std::exchange(given_, 0)); // once a block, not once a message
         char block[read_block];
         const ssize_t n = ::recv(fd_.get(), block, sizeof block, 0);
         if (n < 0 && errno == EINTR)
@@ -64,8 +67,8 @@ Result<std::string> FrameClient::read_exactly(std::size_t size)
             return Error{Fault::closed, "the connection was closed"};
         held_.append(block, static_cast<std::size_t>(n));
     }
-    std::string taken = held_.substr(0, size);
-    held_.erase(0, size);
+    std::string taken = held_.substr(given_, size);
+    given_ += size;
     return taken;
 }
 

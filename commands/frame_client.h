@@ -27,7 +27,8 @@ private:
     Result<std::string> read_exactly(std::size_t size);
 
     UniqueFd fd_;
-    std::string held_; // received, not yet given out
+    std::string held_;      // received
+    std::size_t given_ = 0; // of it, to the caller
 };
 
 // Writes letters to a notification socket; a full one is no error, for then it is

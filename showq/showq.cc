@@ -20,36 +20,28 @@ namespace
 constexpr std::array shown_queues{Queue::maildrop, Queue::active, Queue::incoming, Queue::deferred,
                                   Queue::hold};
 
-constexpr std::size_t slice_files = 100;
-constexpr std::size_t slice_bytes = 256 * 1024; // of encoded answers; then the reader gets them
-
-// One trip to the pool: the frames of some files, ready to be sent.
-struct Slice {
-    std::string frames;
-    bool at_end = false;
-};
-
-Result<Slice> next_slice(const Spool& spool, Queue queue, QueueScan& scan, const ipc::ShowOptions& options)
-{
-    Slice slice;
-    for (std::size_t i = 0; i < slice_files && slice.frames.size() < slice_bytes; ++i) {
-        TRY(const auto entry, scan.next());
-        if (!entry) {
-            slice.at_end = true;
-            break;
-        }
-        if (!entry->info.is_ready())
-            continue; // still being written
-        const auto file = open_queue_file(spool, entry->path);
-        const auto shown = file ? read_shown_message(spool, queue, entry->id, *file, options)
-                                : Result<ipc::ShownMessage>(file.error());
-        if (shown) // else it is gone, or damaged: qmgr will say so
-            encode(*shown).encode(slice.frames);
-    }
-    return slice;
-}
+constexpr std::size_t parts_at_once = 4; // each in a thread of the pool
+constexpr std::size_t part_files = 128;
+constexpr std::size_t part_bytes = 256 * 1024; // of encoded answers; then the reader gets them
 
 } // namespace
+
+// Some files of a queue, and the frames of those that are read, ready to be sent.
+struct Showq::Part {
+    std::vector<QueueEntry> files;
+    std::size_t next = 0;
+    std::string frames;
+
+    bool is_over() const { return next == files.size(); }
+};
+
+// What is read at a time, its parts side by side.
+struct Showq::Batch {
+    std::array<Part, parts_at_once> parts;
+    Result<> scanned;
+
+    bool is_empty() const { return parts.front().files.empty(); }
+};
 
 Result<> Showq::after_jail()
 {
@@ -90,22 +82,75 @@ Task<Result<>> Showq::list(Stream& stream, ipc::ShowOptions options)
     co_return Result<>();
 }
 
+// The names of the next files are looked for while these are being read.
 Task<Result<>> Showq::list_queue(Stream& stream, Queue queue, ipc::ShowOptions options)
 {
-    const auto open_scan = [&] { return QueueScan::open(*spool_, queue); };
+    const auto open_scan = [&] { return QueueScan::open(*spool_, queue, {.with_info = false}); };
     auto scan = co_await offload(open_scan);
     if (!scan && scan.error().fault == Fault::not_found)
         co_return Result<>();
     if (!scan)
         co_return scan.error();
-    const auto read_slice = [&] { return next_slice(*spool_, queue, *scan, options); };
-    for (;;) {
-        CO_TRY(const Slice slice, co_await offload(read_slice));
-        stream.write(slice.frames);
-        CO_TRY_VOID(co_await stream.flush());
-        if (slice.at_end)
-            co_return Result<>();
+    Batch batch;
+    co_await find_files(&*scan, &batch);
+    while (!batch.is_empty()) {
+        CO_TRY_VOID(batch.scanned);
+        Batch following;
+        Scope reading;
+        for (Part& part : batch.parts)
+            reading.spawn(read_part, this, queue, &part, options);
+        reading.spawn(find_files, &*scan, &following);
+        co_await reading.empty();
+        CO_TRY_VOID(co_await send(stream, queue, batch, options));
+        batch = std::move(following);
     }
+    co_return batch.scanned;
+}
+
+Task<Result<>> Showq::send(Stream& stream, Queue queue, Batch& batch, ipc::ShowOptions options)
+{
+    for (Part& part : batch.parts) {
+        stream.write(part.frames);
+        while (!part.is_over()) { // its frames were too many at once
+            CO_TRY_VOID(co_await stream.flush());
+            co_await read_part(this, queue, &part, options);
+            stream.write(part.frames);
+        }
+    }
+    co_return co_await stream.flush();
+}
+
+Task<> Showq::find_files(QueueScan* scan, Batch* batch)
+{
+    const auto find = [&]() -> Result<> {
+        for (Part& part : batch->parts) {
+            TRY(part.files, scan->slice(part_files));
+        }
+        return {};
+    };
+    batch->scanned = co_await offload(find);
+}
+
+Task<> Showq::read_part(Showq* self, Queue queue, Part* part, ipc::ShowOptions options)
+{
+    const auto read = [&] {
+        part->frames.clear();
+        while (!part->is_over() && part->frames.size() < part_bytes)
+            self->read_file(queue, part->files[part->next++], options, part->frames);
+    };
+    co_await offload(read);
+}
+
+// On a thread of the pool.
+void Showq::read_file(Queue queue, const QueueEntry& entry, const ipc::ShowOptions& options,
+                      std::string& frames) const
+{
+    const auto file = open_queue_file(*spool_, entry.path);
+    if (!file || !file->info.is_ready())
+        return; // gone, or still being written
+    const auto shown = read_shown_message(*spool_, queue, entry.id, *file, options);
+    if (shown) // else it is damaged: qmgr will say so
+        encode(*shown).encode(frames);
 }
 
 } // namespace bulkhead

@@ -19,6 +19,7 @@ namespace
 
 constexpr std::size_t message_id_window = 64 * 1024; // bytes of content looked at
 constexpr std::size_t max_message_id = 1000;
+constexpr std::size_t block_size = 8 * 1024; // of a file: the envelope, and most messages whole
 
 } // namespace
 
@@ -101,8 +102,9 @@ Result<ShownMessage> read_shown_message(const Spool& spool, Queue queue, const Q
                                         const OpenQueueFile& file, const ShowOptions& options)
 {
     const bool submission = queue == Queue::maildrop;
-    TRY(const Envelope envelope,
-        read_envelope(file.fd.get(), {.max_recipients = options.max_recipients, .submission = submission}));
+    TRY(const Envelope envelope, read_envelope(file.fd.get(), {.max_recipients = options.max_recipients,
+                                                               .submission = submission,
+                                                               .block_size = block_size}));
     ShownMessage shown;
     shown.queue_name = queue_name(queue);
     shown.queue_id = id.text();
@@ -113,7 +115,9 @@ Result<ShownMessage> read_shown_message(const Spool& spool, Queue queue, const Q
     shown.sender = envelope.sender;
     if (options.message_id)
         shown.message_id = find_message_id(file.fd.get(), envelope.sizes.data_offset);
-    const auto log = read_recipient_log(spool, Queue::defer, id);
+    Result<RecipientLog> log = RecipientLog{};
+    if (!submission)
+        log = read_recipient_log(spool, Queue::defer, id, {.wait_for_writer = false});
     show_recipients(log ? *log : RecipientLog{}, envelope, ShownRecipients(shown.recipients, options));
     return shown;
 }

@@ -45,6 +45,7 @@ public:
     EnvelopeParser(RecordStream& records, const EnvelopeOptions& options)
         : records_(records), options_(options)
     {
+        records_.read_blocks_of(options.block_size);
     }
 
     Result<Envelope> whole();

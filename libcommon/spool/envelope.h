@@ -92,6 +92,7 @@ struct EnvelopeOptions {
     std::size_t max_recipients = std::numeric_limits<std::size_t>::max(); // kept in memory
     bool with_done = false;                                               // keep D and / recipients too
     bool submission = false; // a file of maildrop: no C record, sizes are found by reading it
+    std::size_t block_size = RecordStream::block_size; // bytes read at a time
 };
 
 inline constexpr std::size_t max_named_attributes = 1000;

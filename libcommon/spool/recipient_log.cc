@@ -254,22 +254,24 @@ Result<> append_recipient_log(const Spool& spool, Queue queue, const QueueId& id
 Result<RecipientLog> read_recipient_log(const Spool& spool, Queue queue, const QueueId& id,
                                         const RecipientLogLimits& limits)
 {
-    TRY(const OpenQueueFile file, open_queue_file(spool, queue, id));
-    TRY_VOID(lock_and_wait(file.fd.get(), FileLock::shared));
+    TRY(const UniqueFd fd,
+        open_at(spool.root_fd(), spool.path_of(queue, id), O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    if (limits.wait_for_writer)
+        TRY_VOID(lock_and_wait(fd.get(), FileLock::shared));
     std::string text;
     bool truncated = false;
     std::array<char, 16384> block;
     for (;;) {
         TRY(const std::size_t size,
-            read_at(file.fd.get(), block.data(), block.size(), static_cast<std::int64_t>(text.size())));
-        if (size == 0)
-            break;
+            read_at(fd.get(), block.data(), block.size(), static_cast<std::int64_t>(text.size())));
         if (text.size() + size > limits.max_bytes) {
             truncated = true;
             text.resize(text.rfind("\n\n") == std::string::npos ? 0 : text.rfind("\n\n") + 1);
             break;
         }
         text.append(block.data(), size);
+        if (size < block.size())
+            break;
     }
     RecipientLog log = parse_recipient_log(text, queue, limits);
     log.truncated |= truncated;

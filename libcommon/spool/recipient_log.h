@@ -44,6 +44,7 @@ struct RecipientLog {
 struct RecipientLogLimits {
     std::size_t max_bytes = 64 * 1024 * 1024;
     std::size_t max_entries = 100'000;
+    bool wait_for_writer = true; // else the last entry may be a part of one
 };
 
 // Adds one entry as text, "?" for bytes that are not printable.  `compatible`

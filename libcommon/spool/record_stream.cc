@@ -73,7 +73,7 @@ Result<std::string_view> RecordStream::window(std::size_t wanted)
     }
     if (fd_ < 0 || offset_ < 0)
         return std::string_view{};
-    const std::size_t capacity = std::max(wanted, block_size);
+    const std::size_t capacity = std::max(wanted, block_size_);
     if (capacity > block_capacity_) {
         held_ = {};
         block_ = std::make_unique_for_overwrite<char[]>(capacity);

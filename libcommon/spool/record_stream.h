@@ -46,6 +46,9 @@ public:
     // loop of pointers.  Fault::io.
     Result<std::optional<FileRecord>> next();
 
+    // For those who look at a small part of each of many files.
+    void read_blocks_of(std::size_t bytes) { block_size_ = bytes; }
+
     // Goes on somewhere else.  Does not count as a jump.
     void seek(std::int64_t offset) { offset_ = offset; }
     // Offset of the record that next() reads (before a jump, if that is a pointer).
@@ -71,6 +74,7 @@ private:
     bool held_to_end_ = false; // held_ reaches the end of the file
     std::unique_ptr<char[]> block_;
     std::size_t block_capacity_ = 0;
+    std::size_t block_size_ = block_size;
 };
 
 } // namespace bulkhead
