@@ -200,6 +200,21 @@ private:
     bool entered_;
 };
 
+// Its parent is root's: what is there cannot be exchanged meanwhile.
+Result<> make_folder_of(const Endpoint& endpoint, const FolderOwner& owner)
+{
+    const std::string path = endpoint.path.substr(0, endpoint.path.rfind('/'));
+    const bool made = ::mkdir(path.c_str(), 0700) == 0;
+    struct stat st{};
+    if ((!made && errno != EEXIST) || ::lstat(path.c_str(), &st) != 0)
+        return system_error("create " + path);
+    if (!S_ISDIR(st.st_mode))
+        return Error{Fault::io, path + " is not a directory"};
+    if (st.st_uid != owner.user && ::chown(path.c_str(), owner.user, owner.group) != 0)
+        return system_error("change the owner of " + path);
+    return {};
+}
+
 Result<UniqueFd> open_unix(const Endpoint& endpoint, uid_t owner, gid_t group)
 {
     const auto slash = endpoint.path.rfind('/');
@@ -252,6 +267,11 @@ Result<std::vector<Endpoint>> plan_endpoints(const ServiceEntry& service, const 
 
 Result<Listener> Listener::open(const Endpoint& endpoint, uid_t owner, gid_t group)
 {
+    if (const auto& other = endpoint.folder_owner) {
+        TRY_VOID(make_folder_of(endpoint, *other));
+        owner = other->user;
+        group = other->group;
+    }
     TRY(UniqueFd fd, endpoint.path.empty() ? open_inet(endpoint) : open_unix(endpoint, owner, group));
     Listener listener(std::move(fd), endpoint.path);
     struct stat st{};

@@ -12,12 +12,18 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 namespace bulkhead
 {
+
+struct FolderOwner {
+    uid_t user = 0;
+    gid_t group = 0;
+};
 
 struct Endpoint {
     std::string key;  // "inet 127.0.0.1:25" or "unix /var/spool/x/public/cleanup"
@@ -28,6 +34,10 @@ struct Endpoint {
 
     // For siblings only: nobody connects while all of them sleep.
     bool is_inner = false;
+
+    // UNIX sockets elsewhere than in the environment's own folders (front_door.h): whose that folder
+    // and the socket are.  The folder is made, closed to all others, when it is not there.
+    std::optional<FolderOwner> folder_owner{};
 };
 
 // An inet service without a host listens on every address of inet_interfaces, of

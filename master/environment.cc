@@ -22,6 +22,9 @@ namespace
 constexpr Milliseconds first_look{600};
 constexpr Milliseconds next_look{200};
 
+// Without a worker for so long: who comes a moment later finds the sockets still there.
+constexpr Milliseconds sleep_delay{5000};
+
 Error broken(const std::string& place, std::string_view name, const Error& error)
 {
     const Fault fault = error.fault == Fault::refused ? Fault::refused : Fault::broken;
@@ -92,10 +95,18 @@ Result<> make_data_folder(const EnvironmentPlan& plan)
 
 } // namespace
 
-Environment::Environment(EnvironmentPlan plan, bool primary, ProcessTable& processes)
-    : host_{.plan = std::move(plan), .label = {}, .processes = processes, .mail_may_wait = {}, .wake = {}}
+Environment::Environment(EnvironmentPlan plan, bool primary, Surroundings& around)
+    : around_(around), host_{.plan = std::move(plan),
+                             .label = {},
+                             .processes = around.processes(),
+                             .mail_may_wait = {},
+                             .wake = {},
+                             .process_ended = {},
+                             .refused_ids = {}}
 {
     host_.wake = [this] { return wake(); };
+    host_.process_ended = [this] { sleep_later(); };
+    host_.refused_ids = [this] { return around_.refused_ids(host_.plan); };
     host_.mail_may_wait = [this] {
         for (const auto& service : services_)
             if (service->plan().kind == ServicePlan::Kind::qmgr)
@@ -106,9 +117,9 @@ Environment::Environment(EnvironmentPlan plan, bool primary, ProcessTable& proce
 }
 
 Result<std::unique_ptr<Environment>> Environment::open(EnvironmentPlan plan, bool primary,
-                                                       ProcessTable& processes, ControlDoor::Handler control)
+                                                       Surroundings& around, ControlDoor::Handler control)
 {
-    std::unique_ptr<Environment> self(new Environment(std::move(plan), primary, processes));
+    std::unique_ptr<Environment> self(new Environment(std::move(plan), primary, around));
     std::vector<ServicePlan> services = std::exchange(self->host_.plan.services, {});
     TRY_VOID(self->take_locks());
     TRY_VOID(self->open_endpoints(services));
@@ -207,14 +218,64 @@ Result<> Environment::wake()
         }
     }
     awake_ = true;
-    for (const auto& service : services_)
-        if (!service->listens())
-            service->listen_also(listeners_of(service->plan()));
+    listen_on_all();
     return {};
+}
+
+void Environment::listen_on_all()
+{
+    for (const auto& service : services_)
+        if (auto listeners = listeners_of(service->plan()); listeners.size() != service->listener_count())
+            service->listen_on(std::move(listeners));
+}
+
+// The writer of the log serves the master too, and asks nobody.
+void Environment::sleep_later()
+{
+    if (!awake_ || leaving_)
+        return;
+    if (!sleep_)
+        sleep_ = std::make_unique<Timer>([this] { sleep(); });
+    sleep_->start(sleep_delay);
+}
+
+// Its siblings' sockets go as they came: nobody is there who could ask.
+void Environment::sleep()
+{
+    if (has_workers(false) || leaving_ || !awake_)
+        return; // the end of the last one starts the time again
+    awake_ = false;
+    std::vector<Listener> closed;
+    for (const auto& service : services_)
+        for (const Endpoint& endpoint : service->plan().endpoints)
+            if (const auto found = listeners_.find(endpoint.key); endpoint.is_inner && found != listeners_.end()) {
+                closed.push_back(std::move(found->second));
+                listeners_.erase(found);
+            }
+    listen_on_all(); // lets go before they are closed
+}
+
+// What is not delegated to us cannot be had; the log says so once per generation.
+void Environment::set_limits()
+{
+    if (!plan().wants_limits && !host_.group)
+        return;
+    if (!host_.group) {
+        auto made = around_.make_group(plan().name == "-" ? "primary" : "environment-" + plan().name);
+        if (!made) {
+            log::warn(fmt::format("{}{}: limits of memory and CPU have no effect: {}", host_.label,
+                                  plan().limits_place, made.error().context));
+            return;
+        }
+        host_.group.emplace(std::move(*made));
+    }
+    if (const auto done = host_.group->limit(plan().limits); !done)
+        log::warn(fmt::format("{}{}: {}", host_.label, plan().limits_place, done.error().context));
 }
 
 void Environment::begin()
 {
+    set_limits();
     for (const auto& service : services_)
         service->begin();
 }
@@ -344,10 +405,24 @@ void Environment::kill_after(Milliseconds time)
     end_->start(time);
 }
 
+void Environment::replace_privileged_workers()
+{
+    for (const auto& service : services_)
+        if (service->plan().is_privileged && service->plan().kind != ServicePlan::Kind::postlogd)
+            service->drain_workers();
+}
+
 void Environment::restart_loggers()
 {
     for (const auto& service : services_)
         if (service->plan().kind == ServicePlan::Kind::postlogd)
+            service->drain_workers();
+}
+
+void Environment::restart_front_doors()
+{
+    for (const auto& service : services_)
+        if (service->plan().kind == ServicePlan::Kind::frontdoor)
             service->drain_workers();
 }
 

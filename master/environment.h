@@ -14,13 +14,28 @@
 namespace bulkhead
 {
 
+// What all environments of a master have in common.
+class Surroundings
+{
+public:
+    virtual ~Surroundings() = default;
+
+    virtual ProcessTable& processes() = 0;
+
+    // As whom no worker of `plan` may act: owners of the others, who may join the queue's group.
+    virtual std::string refused_ids(const EnvironmentPlan& plan) const = 0;
+
+    // A control group below the master's; Fault::refused when the system does not give us any.
+    virtual Result<Cgroup> make_group(const std::string& name) = 0;
+};
+
 class Environment
 {
 public:
     // Takes the locks, makes the spool and opens the sockets; starts nothing.  Faults:
     // refused: a lock is held; broken: spool or data folder; io: sockets.
-    static Result<std::unique_ptr<Environment>> open(EnvironmentPlan plan, bool primary,
-                                                     ProcessTable& processes, ControlDoor::Handler control);
+    static Result<std::unique_ptr<Environment>> open(EnvironmentPlan plan, bool primary, Surroundings& around,
+                                                     ControlDoor::Handler control);
     Environment(const Environment&) = delete;
 
     void begin();
@@ -37,8 +52,14 @@ public:
     void kill();
     void kill_after(Milliseconds time);
 
+    // Sends those home that may act as other users: the next ones know better as whom they may not.
+    void replace_privileged_workers();
+
     // Sends the writers of the log home; the next line starts them anew.
     void restart_loggers();
+
+    // New ones start with what the other environments offer now.
+    void restart_front_doors();
 
     // Asks the queue manager to try everything now.
     Result<> flush() const;
@@ -62,14 +83,19 @@ public:
     const std::string& config_directory() const { return host_.plan.config_directory; }
 
 private:
-    Environment(EnvironmentPlan plan, bool primary, ProcessTable& processes);
+    Environment(EnvironmentPlan plan, bool primary, Surroundings& around);
+    void set_limits();
     Result<> take_locks();
     Result<> open_endpoints(const std::vector<ServicePlan>& services);
     std::vector<const Listener*> listeners_of(const ServicePlan& service) const;
     Result<> check_same_place(const EnvironmentPlan& plan) const;
     Result<> wake();
+    void listen_on_all();
+    void sleep_later();
+    void sleep();
     void look_whether_finished();
 
+    Surroundings& around_;
     ServiceHost host_;
     std::vector<LockFile> locks_;
     ListenerMap listeners_;
@@ -78,6 +104,7 @@ private:
     std::vector<std::unique_ptr<Service>> retired_;
     std::unique_ptr<ControlDoor> control_;
     std::unique_ptr<Timer> end_;
+    std::unique_ptr<Timer> sleep_; // runs while there is no worker
     std::unique_ptr<Timer> finishing_;
     std::function<void()> finished_;
     SteadyTime finish_until_{};

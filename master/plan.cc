@@ -73,6 +73,22 @@ Result<> find_folders(const Config& config, EnvironmentPlan& plan)
     return {};
 }
 
+// A limit of the kernel's for all workers together is kept by a control group; that of tasks also by
+// the workers' user, so that it alone makes no group necessary.
+Result<> find_limits(const Config& config, EnvironmentPlan& plan)
+{
+    TRY(const std::int64_t processes, config.get_int("environment_process_limit"));
+    TRY(const std::int64_t memory, config.get_int("environment_memory_limit"));
+    TRY(const std::int64_t weight, config.get_int("environment_cpu_weight"));
+    TRY(const std::int64_t tasks, config.get_int("environment_task_limit"));
+    plan.process_limit = static_cast<std::size_t>(processes);
+    plan.limits = {static_cast<std::uint64_t>(memory), static_cast<std::uint64_t>(weight),
+                   static_cast<std::uint64_t>(tasks)};
+    plan.wants_limits = memory > 0 || weight > 0;
+    plan.limits_place = config.place(memory > 0 ? "environment_memory_limit" : "environment_cpu_weight");
+    return {};
+}
+
 // Workers see nothing of the master's own environment but what import_environment names.
 std::vector<std::string> worker_environment(const Config& config, const std::string& directory)
 {
@@ -103,6 +119,8 @@ ServicePlan::Kind kind_of(std::string_view program)
         return ServicePlan::Kind::pickup;
     if (program == "cleanup")
         return ServicePlan::Kind::cleanup;
+    if (program == "frontdoor")
+        return ServicePlan::Kind::frontdoor;
     return program == "postlogd" ? ServicePlan::Kind::postlogd : ServicePlan::Kind::other;
 }
 
@@ -145,6 +163,7 @@ Result<std::optional<ServicePlan>> plan_service(const ServiceEntry& entry, const
     plan.wakeup = entry.wakeup;
     plan.wakeup_only_if_used = entry.wakeup_only_if_used;
     plan.debugger = entry.debugger;
+    plan.is_privileged = !entry.unprivileged;
     TRY(const std::int64_t common_limit, config.get_int("default_process_limit"));
     plan.limit = entry.process_limit ? *entry.process_limit
                                      : static_cast<int>(std::min<std::int64_t>(common_limit, 1 << 20));
@@ -251,11 +270,14 @@ Result<EnvironmentPlan> plan_environment(const std::string& config_directory, bo
     TRY_VOID(find_folders(config, plan));
     TRY(const std::int64_t throttle, config.get_seconds("service_throttle_time"));
     plan.throttle_time = Seconds(throttle);
+    TRY_VOID(find_limits(config, plan));
     TRY(const std::int64_t drain, config.get_seconds("shutdown_drain_time"));
     plan.drain_time = Seconds(drain);
     plan.worker_environment = worker_environment(config, config_directory);
-    if (primary)
+    if (primary) {
         plan.secondary_directories = secondary_directories(config);
+        plan.secondaries_folder = config.get("multi_instance_folder");
+    }
     if (const std::string format = config.get("maillog_format"); format != "classic" && format != "json")
         return at(config, "maillog_format", Fault::config, "must be classic or json");
     for (const std::string_view file : {"", "/main.cf", "/master.cf"})

@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "config/maillog.h"
 #include "endpoint.h"
+#include "os/cgroup.h"
 #include "spool/paths.h"
 
 #include <sys/types.h>
@@ -20,7 +21,7 @@ namespace bulkhead
 
 struct ServicePlan {
     // Programs whose life the master knows something about.
-    enum class Kind : unsigned char { other, pickup, cleanup, qmgr, postlogd };
+    enum class Kind : unsigned char { other, pickup, cleanup, qmgr, postlogd, frontdoor };
 
     std::string identity; // "smtp/inet"
     std::string name;
@@ -32,6 +33,7 @@ struct ServicePlan {
     Seconds wakeup{0};
     bool wakeup_only_if_used = false;
     bool debugger = false;
+    bool is_privileged = false; // unpriv "n": may act as other users
     std::vector<std::string> options;   // -n to -D
     std::vector<std::string> arguments; // the line's own
     std::vector<Endpoint> endpoints;
@@ -66,11 +68,16 @@ struct EnvironmentPlan {
     std::string data_place;
 
     Seconds throttle_time{60};
+    std::size_t process_limit = 1000; // workers of all services
+    CgroupLimits limits;
+    bool wants_limits = false; // memory or CPU weight is set
+    std::string limits_place;  // where main.cf says so
     Seconds drain_time{0}; // of a primary: what SIGTERM leaves to sessions and deliveries
     MaillogSettings log;
     UniqueFd main_cf;                               // sealed: what this generation's workers read
     std::vector<std::string> worker_environment;    // NAME=value
     std::vector<std::string> secondary_directories; // of a primary
+    std::string secondaries_folder;                 // multi_instance_folder, of a primary
     std::vector<ServicePlan> services;
     std::vector<std::string> warnings;
 

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "config/values.h"
+#include "front_door.h"
 #include "log/log.h"
 
 #include <sys/wait.h>
@@ -87,7 +88,7 @@ void Supervisor::open_log(const EnvironmentPlan& plan, bool also_standard_error)
 
 Result<> Supervisor::open_primary()
 {
-    TRY(EnvironmentPlan plan, plan_environment(directory_, true));
+    TRY(EnvironmentPlan plan, this->plan(directory_));
     open_log(plan, true);
     TRY(auto environment, open(std::move(plan)));
     environments_.push_back(std::move(environment));
@@ -128,6 +129,30 @@ void Supervisor::begin()
                                   environment->config_directory()));
         environment->begin();
     }
+    watch_folder();
+}
+
+void Supervisor::watch_folder()
+{
+    const std::string& folder = primary().plan().secondaries_folder;
+    if (folder.empty())
+        folder_watch_.reset();
+    else if (!folder_watch_ || folder_watch_->folder() != folder)
+        folder_watch_ = std::make_unique<FolderWatch>(
+            folder, [this](const std::vector<std::string>& directories) { folder_changed(directories); });
+}
+
+// Each of them is taken in, read again, or let go; no other is looked at.
+void Supervisor::folder_changed(const std::vector<std::string>& directories)
+{
+    if (stopping_ || primary().is_finishing())
+        return;
+    for (const std::string& directory : directories) {
+        if (find(directory) != nullptr && ::access((directory + "/main.cf").c_str(), F_OK) == 0)
+            (void)reload(directory);
+        else
+            (void)refresh(directory, false);
+    }
 }
 
 int Supervisor::run()
@@ -137,16 +162,77 @@ int Supervisor::run()
     return 0;
 }
 
+// The numbers of many owners often stand in a row.
+static void append_id(std::string& to, char kind, std::uint32_t first, std::uint32_t last)
+{
+    to += fmt::format("{}{}{}-{}", to.empty() ? "" : " ", kind, first, last);
+}
+
+static void append_ranges(std::string& to, char kind, const std::set<std::uint32_t>& ids)
+{
+    std::optional<std::pair<std::uint32_t, std::uint32_t>> range;
+    for (const std::uint32_t id : ids) {
+        if (range && range->second + 1 == id) {
+            range->second = id;
+            continue;
+        }
+        if (range)
+            append_id(to, kind, range->first, range->second);
+        range = {id, id};
+    }
+    if (range)
+        append_id(to, kind, range->first, range->second);
+}
+
+std::string Supervisor::refused_ids(const EnvironmentPlan& plan) const
+{
+    std::set<std::uint32_t> users;
+    std::set<std::uint32_t> groups{plan.setgid_group};
+    for (const auto& environment : environments_) {
+        const EnvironmentPlan& other = environment->plan();
+        if (other.owner == plan.owner)
+            continue;
+        users.insert(other.owner);
+        groups.insert(other.owner_group);
+        groups.insert(other.setgid_group);
+    }
+    std::string text;
+    append_ranges(text, 'u', users);
+    append_ranges(text, 'g', groups);
+    return text;
+}
+
+Result<Cgroup> Supervisor::make_group(const std::string& name)
+{
+    if (!groups_) {
+        const auto folder = own_cgroup();
+        groups_ = folder ? CgroupTree::take_over(*folder)
+                         : Result<CgroupTree>(Error{Fault::refused, "the system has no cgroup v2"});
+    }
+    if (!*groups_)
+        return groups_->error();
+    return (*groups_)->make(name);
+}
+
 Result<EnvironmentPlan> Supervisor::plan(const std::string& directory)
 {
-    return plan_environment(directory, is_primary(directory));
+    TRY(EnvironmentPlan plan, plan_environment(directory, is_primary(directory)));
+    place_behind_front_door(plan, is_primary(directory) ? plan : primary().plan());
+    return plan;
+}
+
+// What the front door offers is what they offer.
+void Supervisor::environments_changed()
+{
+    if (begun_ && !stopping_)
+        primary().restart_front_doors();
 }
 
 Result<std::unique_ptr<Environment>> Supervisor::open(EnvironmentPlan plan)
 {
     const std::string directory = plan.config_directory;
     TRY(Claims::Wish wish, claims_.check(plan));
-    TRY(auto environment, Environment::open(std::move(plan), is_primary(directory), processes_,
+    TRY(auto environment, Environment::open(std::move(plan), is_primary(directory), *this,
                                             [this, directory](std::string_view request) {
                                                 return handle(directory, request);
                                             }));
@@ -183,7 +269,11 @@ void Supervisor::add_secondary(const std::string& directory, std::string& proble
     environments_.push_back(std::move(*environment));
     if (!begun_)
         return;
+    environments_changed();
     Environment& fresh = *environments_.back();
+    for (const auto& other : environments_)
+        if (other.get() != &fresh)
+            other->replace_privileged_workers();
     log::info(fmt::format("{}: started -- configuration {}", fresh.name(), directory));
     for (const std::string& line : fresh.plan().warnings)
         log::warn(line);
@@ -317,8 +407,10 @@ std::string Supervisor::reload(const std::string& directory)
         log::info(fmt::format("reload -- version {}, configuration {}", next->version, directory));
         const std::vector<std::string> secondaries = next->secondary_directories;
         reload_one(*environment, std::move(*next), problems);
-        if (is_primary(directory))
+        if (is_primary(directory)) {
+            watch_folder();
             reload_secondaries(secondaries, problems);
+        }
     }
     return problems.empty() ? "ok\n" : "error " + problems;
 }
@@ -331,6 +423,7 @@ void Supervisor::reload_one(Environment& environment, EnvironmentPlan next, std:
     const auto done = wish ? environment.reload(std::move(next)) : Result<>(wish.error());
     if (done) {
         claims_.grant(std::move(*wish));
+        environments_changed();
         return;
     }
     problems += done.error().context + '\n';
@@ -381,6 +474,7 @@ void Supervisor::let_go(Environment& environment)
         fmt::format("{}: leaves -- configuration {}", environment.name(), environment.config_directory()));
     environment.drain();
     claims_.release_listeners(environment.config_directory());
+    environments_changed();
 }
 
 // What main.cf of the primary and of `directory` say now of that environment, which appears or

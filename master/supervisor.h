@@ -6,6 +6,7 @@
 #include "async/loop.h"
 #include "claims.h"
 #include "environment.h"
+#include "folder_watch.h"
 
 #include <map>
 #include <memory>
@@ -21,12 +22,12 @@ namespace bulkhead
 void hold_reload_requests();
 void release_reload_requests();
 
-class Supervisor
+class Supervisor final : private Surroundings
 {
 public:
     // foreground: the log may go to our own stdout.
     Supervisor(std::string config_directory, bool foreground);
-    ~Supervisor();
+    ~Supervisor() override;
     Supervisor(const Supervisor&) = delete;
 
     // The primary environment, opened and not yet begun.  Its errors end the start.
@@ -42,12 +43,20 @@ public:
 private:
     using Environments = std::vector<std::unique_ptr<Environment>>;
 
+    // What the environments ask for.
+    ProcessTable& processes() override { return processes_; }
+    std::string refused_ids(const EnvironmentPlan& plan) const override;
+    Result<Cgroup> make_group(const std::string& name) override;
+
     // Reading and checking both kinds of folder.
     Result<EnvironmentPlan> plan(const std::string& directory);
+    void environments_changed();
     Result<std::unique_ptr<Environment>> open(EnvironmentPlan plan);
     void refuse(const std::string& directory, const Error& error);
     void add_secondary(const std::string& directory, std::string& problems);
     void let_go(Environment& environment);
+    void watch_folder();
+    void folder_changed(const std::vector<std::string>& directories);
     void open_log(const EnvironmentPlan& plan, bool also_standard_error);
     Environment* find(const std::string& directory) const;
     Environment& primary() const { return *environments_.front(); }
@@ -80,6 +89,8 @@ private:
     ProcessTable processes_;
     Environments environments_; // the primary is the first
     Claims claims_;
+    std::unique_ptr<FolderWatch> folder_watch_;
+    std::optional<Result<CgroupTree>> groups_; // of the first environment that asks
     std::map<std::string, std::string> refused_; // folder -> reason
     std::map<std::string, std::string> idle_;    // folder -> why it does not run: "disabled" or "stopped"
     std::vector<std::unique_ptr<SignalWatch>> signals_;

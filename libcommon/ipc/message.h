@@ -44,8 +44,10 @@ enum class Kind : std::uint8_t {
     flush_add, // flush.h
     flush_site,
     client_event, // anvil.h
+    session,      // hand_over.h
+    recipient_owner,
 };
-inline constexpr auto last_kind = static_cast<std::uint8_t>(Kind::client_event);
+inline constexpr auto last_kind = static_cast<std::uint8_t>(Kind::recipient_owner);
 
 class Message
 {

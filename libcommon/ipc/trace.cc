@@ -56,6 +56,10 @@ std::string_view name_of(Kind kind)
         return "flush site";
     case Kind::client_event:
         return "client event";
+    case Kind::session:
+        return "session";
+    case Kind::recipient_owner:
+        return "whose recipient?";
     }
     return "unknown";
 }

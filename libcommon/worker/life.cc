@@ -2,6 +2,7 @@
 #include "worker/worker.h"
 
 #include "config/install_paths.h"
+#include "ipc/hand_over.h"
 #include "ipc/master_link.h"
 #include "log/log.h"
 #include "os/files.h"
@@ -73,10 +74,13 @@ private:
     void accept_sessions(int fd);
     static Task<> run_session(WorkerLife* self, UniqueFd fd);
     void session_over();
+    static Task<> run_passed_session(WorkerLife* self, UniqueFd fd);
+    Task<> serve(Session* session);
+    bool is_full() const { return sessions_.size() + arriving_ >= session_limit_; }
     void obey_master();
     void stop_now();
     void idle_time_over();
-    bool nothing_left() const { return sessions_.empty() && worker_.is_idle(); }
+    bool nothing_left() const { return sessions_.empty() && arriving_ == 0 && worker_.is_idle(); }
     void report();
     void set_accepting(bool on);
 
@@ -86,6 +90,7 @@ private:
     Scope scope_;
     std::unordered_set<Session*> sessions_;
     std::vector<std::unique_ptr<ReadWatch>> listeners_;
+    std::size_t arriving_ = 0; // are being handed over
     std::unique_ptr<ReadWatch> control_;
     Timer idle_timer_;
     std::size_t session_limit_ = 1;
@@ -210,8 +215,8 @@ void WorkerLife::accept_sessions(int fd)
             }
             break;
         }
-        scope_.spawn(run_session, this, std::move(client));
-        if (sessions_.size() >= session_limit_)
+        scope_.spawn(arguments_.type == "pass" ? run_passed_session : run_session, this, std::move(client));
+        if (is_full())
             set_accepting(false);
     }
     idle_timer_.cancel();
@@ -229,16 +234,42 @@ Task<> WorkerLife::run_session(WorkerLife* self, UniqueFd fd)
             life.session_over();
         }
     };
-    self->sessions_.insert(&session);
-    const Registration registration{*self, &session};
-    co_await self->worker_.serve(session);
+    sessions_.insert(session);
+    const Registration registration{*this, session};
+    co_await worker_.serve(*session);
 }
 
 void WorkerLife::session_over()
 {
     if (++served_ >= use_limit_)
+    co_await self->serve(&session);
+}
+
+// What comes in is the place where a connection is handed over, and not yet the connection.
+Task<> WorkerLife::run_passed_session(WorkerLife* self, UniqueFd fd)
+{
+    auto channel = std::make_unique<Stream>(std::move(fd));
+    ++self->arriving_;
+    auto taken = co_await ipc::take_over(*channel);
+    --self->arriving_;
+    if (!taken) {
+        if (taken.error().fault == Fault::malformed)
+            log::warn(fmt::format("session refused: {}", taken.error().context));
+        self->session_over();
+        co_return;
+    }
+    Session session(std::move(taken->client));
+    session.state = std::make_unique<ipc::SessionState>(std::move(taken->state));
+    if (!session.state->recipient.empty())
+        session.giver = std::move(channel);
+    channel.reset();
+    co_await self->serve(&session);
+}
+
+Task<> WorkerLife::serve(Session* session)
+{
         worker_.retire();
-    if (!worker_.draining_ && !accepting_ && sessions_.size() < session_limit_)
+    if (!worker_.draining_ && !accepting_ && !is_full())
         set_accepting(true);
     activity_changed();
 }
@@ -392,6 +423,9 @@ void Worker::retire()
 
 int run_worker(Worker& worker, int argc, char** argv)
 {
+Session::Session(UniqueFd fd) : stream(std::move(fd)) {}
+Session::~Session() = default;
+
     log::open({}, "bulkhead", "");
     auto arguments = parse_worker_arguments({argv, static_cast<std::size_t>(argc)});
     if (!arguments) {

@@ -50,12 +50,23 @@ struct WorkerParams : ParamSet {
 
 // One accepted connection, or stdin and stdout in the hand-run form.
 class Session
+namespace ipc
+{
+struct SessionState;
+}
+
 {
 public:
-    Session(UniqueFd fd) : stream(std::move(fd)) {}
+    explicit Session(UniqueFd fd);
+    ~Session();
 
     Stream stream;
     bool standalone = false; // -S: no master, no jail
+
+
+    // Services of type pass: what was said before the connection came here, and whom to ask about it.
+    std::unique_ptr<ipc::SessionState> state;
+    std::unique_ptr<Stream> giver;
 
     // Between two requests: a session that drains ends here.
     bool at_rest = false;
