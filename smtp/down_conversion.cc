@@ -34,6 +34,7 @@ void DownConversionPlan::end_of_header(std::size_t part, const PartHead& head, b
 {
     changes_.resize(part + 1);
     is_encodable_ = head.is_encodable();
+    is_text_ = head.type.type.empty() || head.type.type == "text";
     if (is_encodable_ && (head.encoding == "8bit" || head.encoding == "binary"))
         changes_[part] = PartChange::label_7bit; // until 8-bit bytes are seen
     bytes_ = bytes_8bit_ = 0;
@@ -47,13 +48,13 @@ void DownConversionPlan::body(std::size_t, std::string_view text, bool)
     has_controls_ = has_controls_ || text.find('\0') != std::string_view::npos;
 }
 
-// Base64 where quoted-printable would be longer.
+// Text stays readable on its way; other data takes base64 where quoted-printable would be longer.
 void DownConversionPlan::end_of_body(std::size_t part, bool)
 {
     if (!is_encodable_ || (bytes_8bit_ == 0 && !has_controls_))
         return;
-    const bool is_mostly_text = bytes_8bit_ * 6 < bytes_ && !has_controls_;
-    changes_[part] = is_mostly_text ? PartChange::quoted_printable : PartChange::base64;
+    const bool is_readable = !has_controls_ && (is_text_ || bytes_8bit_ * 6 < bytes_);
+    changes_[part] = is_readable ? PartChange::quoted_printable : PartChange::base64;
 }
 
 std::vector<PartChange> DownConversionPlan::finish()

@@ -35,6 +35,7 @@ private:
 
     std::vector<PartChange> changes_;
     bool is_encodable_ = false;
+    bool is_text_ = false;
     std::uint64_t bytes_ = 0;
     std::uint64_t bytes_8bit_ = 0;
     bool has_controls_ = false;

@@ -71,15 +71,23 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"UnlabelledTextGetsLabels", "Subject: x\n\na letter: \xe9, and more text\n",
              "Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=unknown-8bit\n"
              "Content-Transfer-Encoding: quoted-printable\n\na letter: =E9, and more text\n"},
-        Case{"MostlyBinaryBecomesBase64", with_version + "Content-Transfer-Encoding: 8bit\n\n\xc3\xbc\n",
-             with_version + "Content-Transfer-Encoding: base64\n\nw7wNCg==\n"},
+        Case{"ShortTextStaysReadable", with_version + "Content-Transfer-Encoding: 8bit\n\n\xc3\xbc\n",
+             with_version + "Content-Transfer-Encoding: quoted-printable\n\n=C3=BC\n"},
+        Case{"TextWithNulBecomesBase64",
+             with_version + "Content-Transfer-Encoding: 8bit\n\n" + std::string("\xc3\xbc\0\n", 4),
+             with_version + "Content-Transfer-Encoding: base64\n\nw7wADQo=\n"},
+        Case{"OtherDataBecomesBase64",
+             "MIME-Version: 1.0\nContent-Type: image/x-test\nContent-Transfer-Encoding: "
+             "binary\n\n\xc3\xbc\n",
+             "MIME-Version: 1.0\nContent-Type: image/x-test\nContent-Transfer-Encoding: "
+             "base64\n\nw7wNCg==\n"},
         Case{"OnlyThePartThatNeedsIt",
              "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: "
              "8bit\n\npre\n--b\n\nplain\n--b\n"
              "Content-Transfer-Encoding: 8bit\n\n\xc3\xbc\n--b--\nend\n",
              "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: "
              "7bit\n\npre\n--b\n\nplain\n--b\n"
-             "Content-Transfer-Encoding: base64\n\nw7w=\n--b--\nend\n"},
+             "Content-Transfer-Encoding: quoted-printable\n\n=C3=BC\n--b--\nend\n"},
         Case{"AttachedMessage",
              "Content-Type: message/rfc822\nContent-Transfer-Encoding: 8bit\n\nSubject: y\n"
              "Content-Transfer-Encoding: 8bit\n\nplenty of words and \xfc\n",
@@ -93,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
              "Content-Transfer-Encoding: 8bit\n\n\xe4\n--a--\n",
              "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; "
              "boundary=b\n\n--b\n\nx\n--a\n"
-             "Content-Transfer-Encoding: base64\n\n5A==\n--a--\n"}),
+             "Content-Transfer-Encoding: quoted-printable\n\n=E4\n--a--\n"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(DownConversionLimits, LongLinesAreCutSoftly)
