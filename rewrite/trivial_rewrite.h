@@ -2,8 +2,7 @@
 // opened before the jail, and hands over to a fresh process when a table changes.
 #pragma once
 
-#include "params.h"
-#include "resolver.h"
+#include "routing/open.h"
 #include "worker/message_worker.h"
 
 #include <optional>
@@ -27,8 +26,5 @@ private:
     std::optional<Resolver> resolver_;
     SteadyTime next_look_;
 };
-
-// Opens what the parameters name; Fault::config names the parameter.
-Result<Resolver> open_resolver(const RewriteParams& params, const std::string& myhostname);
 
 } // namespace bulkhead

@@ -105,6 +105,8 @@ Task<Result<std::string>> RewriteClient::rewrite(RewriteContext context, std::st
 {
     if (address.empty() || is_complete(address))
         co_return address;
+    if (source_ != nullptr)
+        co_return source_->rewrite(context, address);
     const RewriteRequest request{context, std::move(address)};
     CO_TRY(const Message answer, co_await ask(encode(request)));
     const auto text = answer.text("address");
@@ -115,6 +117,8 @@ Task<Result<std::string>> RewriteClient::rewrite(RewriteContext context, std::st
 
 Task<Result<Resolved>> RewriteClient::resolve(std::string sender, std::string address)
 {
+    if (source_ != nullptr)
+        co_return source_->resolve(sender, address);
     const ResolveRequest request{std::move(sender), std::move(address)};
     CO_TRY(const Message answer, co_await ask(encode(request)));
     auto resolved = decode_resolved(answer);

@@ -39,12 +39,24 @@ Message encode_rewritten(std::string_view address);
 Result<RewriteRequest> decode_rewrite(const Message& message);
 Result<ResolveRequest> decode_resolve(const Message& message);
 
+// Answers without a worker: `bulkhead route` asks a system that may be stopped.
+class RewriteSource
+{
+public:
+    virtual ~RewriteSource() = default;
+    virtual Result<std::string> rewrite(RewriteContext context, std::string_view address) = 0;
+    virtual Result<Resolved> resolve(std::string_view sender, std::string_view address) = 0;
+};
+
 // Answers are kept for a moment (answer_life): one message asks the same more than
 // once, and a burst of messages asks it over and over.
 class RewriteClient
 {
 public:
     explicit RewriteClient(const std::string& service = "private/rewrite");
+
+    // The source outlives the client.
+    explicit RewriteClient(RewriteSource& source) : source_(&source), service_("") {}
 
     // Fault::broken when the service cannot answer now: a temporary failure.
     Task<Result<std::string>> rewrite(RewriteContext context, std::string address);
@@ -57,6 +69,7 @@ private:
     };
     Task<Result<Message>> ask(Message request);
 
+    RewriteSource* source_ = nullptr; // instead of the service
     Service service_;
     std::unordered_map<std::string, Kept> kept_;
 };

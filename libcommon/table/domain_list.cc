@@ -5,6 +5,7 @@
 #include "config/values.h"
 #include "log/log.h"
 #include "os/files.h"
+#include "table/decision.h"
 #include "table/file_watch.h"
 #include "table/network.h"
 
@@ -21,6 +22,7 @@ namespace bulkhead
 // One of: a table, a network, a literal, or what could not be read.
 struct MatchList::Element {
     bool negated = false;
+    std::string text;       // as written
     std::string unreadable; // why
     std::unique_ptr<Table> table;
     std::optional<IpNetwork> network;
@@ -78,6 +80,7 @@ Result<MatchList> MatchList::open(std::string_view list, const ListOptions& opti
         pending.pop_back();
         std::string_view text = item.element;
         Element element;
+        element.text = item.element;
         element.negated = std::exchange(next_negated, false);
         while (text.starts_with('!')) {
             element.negated = !element.negated;
@@ -177,6 +180,8 @@ ListMatch MatchList::match(std::string_view name) const
             return {Membership::broken, options_.parameter.empty()
                                             ? answer.reason
                                             : fmt::format("{}: {}", options_.parameter, answer.reason)};
+        if (answer && !options_.parameter.empty())
+            tell_decision({options_.parameter, element.text, folded, element.negated ? "no" : "yes"});
         if (answer)
             return {element.negated ? Membership::no : Membership::yes, {}};
     }

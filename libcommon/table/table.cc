@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "config/values.h"
 #include "log/log.h"
+#include "table/decision.h"
 #include "table/server_modules.h"
 #include "table/types.h"
 
@@ -103,6 +104,7 @@ std::unique_ptr<Table> open_table_or_unavailable(std::string_view spec, const Ta
 TableList TableList::open(std::string_view list, const TableOptions& options)
 {
     TableList tables;
+    tables.parameter_ = options.parameter;
     for (const std::string& element : parse_list(list)) {
         const auto type = split_table_spec(element, options.default_type).first;
         if (type == "nis" || type == "nisplus")
@@ -123,8 +125,12 @@ Lookup TableList::find(std::string_view key, bool fixed_keys_only)
         if (fixed_keys_only && !table->has_fixed_keys())
             continue;
         Lookup answer = table->find(key);
-        if (!answer.is_absent())
-            return answer;
+        if (answer.is_absent())
+            continue;
+        if (!parameter_.empty() && decisions_are_told())
+            tell_decision(
+                {parameter_, table->spec(), key, answer.is_found() ? answer.value() : answer.reason()});
+        return answer;
     }
     return Lookup::absent();
 }

@@ -97,6 +97,7 @@ struct TableOptions {
     bool values_are_files = false; // values name files, whose contents are the answer (postmap -F)
     std::string default_type = "hash"; // for a name without a type
     std::string queue_directory;       // where private/proxymap is; empty: the current folder
+    std::string parameter;             // that names the table; for decision.h
 };
 
 // Opens "type:name" (braces around the whole are allowed).  Fault::config: "unsupported dictionary type: x".
@@ -124,6 +125,15 @@ public:
     // distributions still put into defaults, are left out.
     static TableList open(std::string_view list, const TableOptions& options = {});
 
+    // The tables that a parameter (Param<std::string>) names.
+    template <typename Parameter>
+        requires requires(const Parameter& parameter) { parameter.name(); }
+    static TableList open(const Parameter& parameter, TableOptions options = {})
+    {
+        options.parameter = parameter.name();
+        return open(parameter(), options);
+    }
+
     // With fixed_keys_only, pattern tables are left out (partial keys).
     Lookup find(std::string_view key, bool fixed_keys_only = false);
 
@@ -133,6 +143,7 @@ public:
     const std::vector<std::unique_ptr<Table>>& tables() const { return tables_; }
 
 private:
+    std::string parameter_;
     std::vector<std::unique_ptr<Table>> tables_;
 };
 

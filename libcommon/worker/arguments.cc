@@ -53,6 +53,7 @@ Result<WorkerArguments> parse_worker_arguments(std::span<char* const> argv)
         case 'c':
         case 'u':
         case 'D':
+        case 'E':
         case 'S':
         case 'v':
             for (const char letter : word.substr(1)) {
@@ -62,6 +63,8 @@ Result<WorkerArguments> parse_worker_arguments(std::span<char* const> argv)
                     result.unprivileged = true;
                 else if (letter == 'D')
                     result.debugger = true;
+                else if (letter == 'E')
+                    result.explain = true;
                 else if (letter == 'S')
                     result.standalone = true;
                 else if (letter == 'v')

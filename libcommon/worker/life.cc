@@ -7,6 +7,7 @@
 #include "log/log.h"
 #include "os/files.h"
 #include "worker/arguments.h"
+#include "worker/explain.h"
 #include "worker/standalone.h"
 
 #include <fcntl.h>
@@ -54,7 +55,9 @@ public:
     {
         worker_.life_ = this;
         worker_.service_name_ = arguments_.service;
+        arguments_.standalone = arguments_.standalone || arguments_.explain;
         worker_.standalone_ = arguments_.standalone;
+        worker_.explaining_ = arguments_.explain;
         worker_.arguments_ = arguments_.plain;
     }
 
@@ -165,8 +168,10 @@ Result<> WorkerLife::prepare()
     ::signal(SIGPIPE, SIG_IGN);
     log::set_verbosity(arguments_.verbosity);
     TRY_VOID(read_configuration());
-    if (arguments_.standalone)
-        return worker_.before_jail();
+    if (arguments_.standalone) {
+        TRY_VOID(worker_.before_jail());
+        return arguments_.explain ? enter() : Result<>{};
+    }
 
     if (::chdir(worker_.common_.queue_directory().c_str()) != 0)
         return system_error("chdir " + worker_.common_.queue_directory());
@@ -434,6 +439,7 @@ Session::~Session() = default;
     }
     log::set_tag(arguments->program);
     const bool standalone = arguments->standalone;
+    const bool explain = arguments->explain;
     WorkerLife life(worker, std::move(*arguments));
     const auto prepared = life.prepare();
     if (!prepared) {
@@ -441,6 +447,8 @@ Session::~Session() = default;
         log::flush(true);
         return prepared.error().fault == Fault::config ? EX_CONFIG : EX_OSERR;
     }
+    if (explain)
+        ::_exit(explain_once(worker));
     // Pool threads may be inside a system call: no destructors behind their backs.
     ::_exit(standalone ? life.run_standalone() : life.run());
 }

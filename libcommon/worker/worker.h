@@ -72,6 +72,11 @@ public:
     bool at_rest = false;
 };
 
+namespace ipc
+{
+class Message;
+}
+
 class Worker
 {
 public:
@@ -108,6 +113,10 @@ public:
     // How long to stay without work; the default is max_idle.
     virtual Seconds idle_time() const { return common().max_idle(); }
 
+    // -E: what it would do with a message of these attributes; nothing is done (ipc/explain.h).
+    // Called outside of the jail, with the rights of mail_owner.
+    virtual Task<ipc::Message> explain(const ipc::Message& question);
+
     // ---- what the skeleton gives ----
     const Config& config() const { return *config_; }
     const WorkerParams& common() const { return common_; }
@@ -115,6 +124,8 @@ public:
     bool is_draining() const { return draining_; }
     // Run by hand with -S, perhaps by an ordinary user: what needs privilege is out of reach.
     bool is_standalone() const { return standalone_; }
+    // Run with -E; is_standalone() too.
+    bool is_explaining() const { return explaining_; }
 
     // The plain arguments of the service line (pipe's user= and argv=).
     const std::vector<std::string>& arguments() const { return arguments_; }
@@ -133,6 +144,7 @@ private:
     std::vector<std::string> arguments_;
     bool draining_ = false;
     bool standalone_ = false;
+    bool explaining_ = false;
     class WorkerLife* life_ = nullptr;
 };
 

@@ -1,8 +1,11 @@
-#include "params.h"
-#include "resolver.h"
+#include "routing/params.h"
+#include "routing/resolver.h"
+#include "table/decision.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <fmt/format.h>
 
 using namespace bulkhead;
 using ipc::AddressClass;
@@ -194,6 +197,119 @@ TEST(Resolver, AsksPairsBeforeTransportMaps)
     EXPECT_EQ(shown(resolver(tables), "any@s.x.test", "j@q.test"), "sub:q.test <j@q.test>");
     EXPECT_EQ(shown(resolver(tables), "", "j@e.test"), "notices:[n] <j@e.test>");
     EXPECT_EQ(shown(resolver(tables), "any@y.test", "j@e.test"), "all:e.test <j@e.test>");
+}
+
+struct PairRow {
+    std::string_view name;
+    std::string_view sender;
+    std::string_view recipient;
+    bool parents_plain;
+    std::vector<std::string> keys;
+};
+class PairKeys : public testing::TestWithParam<PairRow>
+{
+};
+
+TEST_P(PairKeys, GoFromTheMostToTheLeastSpecial)
+{
+    AddressKeyOptions options;
+    options.recipient_delimiter = "+";
+    options.parent_matches_subdomains = GetParam().parents_plain;
+    std::vector<std::string> keys;
+    for (const AddressKey& key : pair_keys(GetParam().sender, GetParam().recipient, options))
+        keys.push_back(key.key);
+    EXPECT_THAT(keys, testing::ElementsAreArray(GetParam().keys));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Addresses, PairKeys,
+    testing::Values(
+        PairRow{"Plain",
+                "s@X.test",
+                "r@e.test",
+                false,
+                {"s@x.test>r@e.test", "s@x.test>e.test", "s@x.test>.test", "s@x.test>*", "x.test>r@e.test",
+                 "x.test>e.test", "x.test>.test", "x.test>*", ".test>r@e.test", ".test>e.test", ".test>.test",
+                 ".test>*", "*>r@e.test", "*>e.test", "*>.test", "*>*"}},
+        PairRow{"NullSender",
+                "",
+                "r@a.e.test",
+                false,
+                {"<>>r@a.e.test", "<>>a.e.test", "<>>.e.test", "<>>.test", "<>>*", "*>r@a.e.test",
+                 "*>a.e.test", "*>.e.test", "*>.test", "*>*"}},
+        PairRow{"Extension",
+                "s+x@e",
+                "r+y@f",
+                false,
+                {"s+x@e>r+y@f", "s+x@e>r@f", "s+x@e>f", "s+x@e>*", "s@e>r+y@f", "s@e>r@f", "s@e>f", "s@e>*",
+                 "e>r+y@f", "e>r@f", "e>f", "e>*", "*>r+y@f", "*>r@f", "*>f", "*>*"}},
+        PairRow{"PlainParents",
+                "",
+                "r@a.e.test",
+                true,
+                {"<>>r@a.e.test", "<>>a.e.test", "<>>e.test", "<>>test", "<>>*", "*>r@a.e.test", "*>a.e.test",
+                 "*>e.test", "*>test", "*>*"}}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+// Each row takes the most special entry that is left away from the one before.
+TEST(Resolver, PrefersTheSendersSpecialEntries)
+{
+    const std::vector<std::string> entries{"s@x.test>r@e.test=t1:", "s@x.test>e.test=t2:",
+                                           "s@x.test>.test=t3:",    "s@x.test>*=t4:",
+                                           "x.test>r@e.test=t5:",   "x.test>*=t6:",
+                                           ".test>r@e.test=t7:",    "*>r@e.test=t8:",
+                                           "*>e.test=t9:",          "*>*=t10:"};
+    for (std::size_t first = 0; first < entries.size(); ++first) {
+        Tables tables;
+        tables.pairs = "inline:{";
+        for (std::size_t i = entries.size(); i-- > first;)
+            tables.pairs += entries[i] + (i > first ? ", " : "}");
+        EXPECT_EQ(shown(resolver(tables), "s@x.test", "r@e.test"),
+                  "t" + std::to_string(first + 1) + ":e.test <r@e.test>");
+    }
+}
+
+// A pattern table sees one key, the two whole addresses.
+TEST(Resolver, ShowsPatternTablesTheWholePair)
+{
+    Tables tables;
+    tables.pairs = "regexp:" TEST_DATA "/pairs.regexp";
+    EXPECT_EQ(shown(resolver(tables), "news@x.test", "r@e.test"), "slow:[hop] <r@e.test>");
+    EXPECT_EQ(shown(resolver(tables), "boss@x.test", "r@e.test"), "smtp:e.test <r@e.test>");
+}
+
+TEST(Resolver, ChoosesForEachRecipientAlone)
+{
+    Tables tables;
+    tables.pairs = "inline:{x.test>slow.test=crawl:[c]}";
+    EXPECT_EQ(shown(resolver(tables), "s@x.test", "r@slow.test"), "crawl:[c] <r@slow.test>");
+    EXPECT_EQ(shown(resolver(tables), "s@x.test", "r@quick.test"), "smtp:quick.test <r@quick.test>");
+    EXPECT_EQ(shown(resolver(tables), "s@y.test", "r@slow.test"), "smtp:slow.test <r@slow.test>");
+}
+
+TEST(Resolver, TellsWhoDecided)
+{
+    std::vector<std::string> told;
+    listen_to_decisions([&](const Decision& one) {
+        told.push_back(fmt::format("{} {} {} {}", one.parameter, one.table, one.key, one.value));
+    });
+    struct Named {
+        std::string list;
+        std::string_view name() const { return "sender_recipient_transport_maps"; }
+        const std::string& operator()() const { return list; }
+    };
+    RoutingTables tables;
+    tables.local = *LocalDomains::open({"", {}, {}});
+    tables.sender_recipient_transport = TableList::open(Named{"inline:{x.test>*=slow:}"});
+    RoutingValues values;
+    values.relayhost = "[gate]";
+    Resolver resolver(std::move(values), std::move(tables));
+    const auto route = resolver.resolve("s@x.test", "r@e.test");
+    listen_to_decisions({});
+    ASSERT_TRUE(route);
+    EXPECT_THAT(
+        told, testing::ElementsAre("default_transport   smtp", "relayhost   [gate]",
+                                   "sender_recipient_transport_maps inline:{x.test>*=slow:} x.test>* slow:"));
 }
 
 TEST(Resolver, TellsWhereAUserHasGone)

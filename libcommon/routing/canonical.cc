@@ -1,4 +1,4 @@
-#include "canonical.h"
+#include "routing/canonical.h"
 
 #include "mail/address.h"
 

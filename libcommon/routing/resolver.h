@@ -4,8 +4,8 @@
 #pragma once
 
 #include "base/result.h"
-#include "canonical.h"
 #include "ipc/rewrite.h"
+#include "routing/canonical.h"
 #include "table/address_lookup.h"
 #include "table/domain_list.h"
 #include "table/local_domains.h"
@@ -13,6 +13,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bulkhead
 {
@@ -51,6 +52,12 @@ struct RoutingTables {
     bool is_stale() const;
 };
 
+// The keys of sender_recipient_transport_maps in their order: for the most special form of
+// the sender all forms of the recipient, then for the next one.  The forms are those of
+// transport(5); "<>" is the null sender.
+std::vector<AddressKey> pair_keys(std::string_view sender, std::string_view recipient,
+                                  const AddressKeyOptions& options);
+
 class Resolver
 {
 public:
@@ -78,7 +85,6 @@ private:
     Result<std::string> relay_hop(std::string_view sender, std::string_view domain);
     Result<> choose_by_tables(std::string_view sender, std::string_view domain, ipc::Resolved& route);
     Result<> look_for_new_home(ipc::Resolved& route);
-    Lookup find_pair(std::string_view sender, std::string_view recipient);
     AddressKeyOptions transport_key_options() const;
 
     RoutingValues values_;

@@ -1,7 +1,8 @@
-#include "resolver.h"
+#include "routing/resolver.h"
 
 #include "base/text.h"
 #include "mail/address.h"
+#include "table/decision.h"
 
 #include <fmt/format.h>
 
@@ -134,26 +135,31 @@ Result<std::string> Resolver::relay_hop(std::string_view sender, std::string_vie
         if (answer.is_found() && !equals_ignoring_case(answer.value(), "DUNNO"))
             return answer.value();
     }
-    return values_.relayhost.empty() ? std::string(domain) : values_.relayhost;
+    if (values_.relayhost.empty())
+        return std::string(domain);
+    tell_decision({"relayhost", "", "", values_.relayhost});
+    return values_.relayhost;
 }
 
 Result<> Resolver::choose_by_class(std::string_view sender, std::string_view domain, Resolved& route)
 {
     std::string chosen;
-    const auto use = [&](std::string_view value) {
+    const auto use = [&](std::string_view value, std::string_view parameter = {}) {
         const Channel channel = split_channel(value);
         route.transport = channel.transport;
         route.nexthop = channel.nexthop;
+        if (!parameter.empty())
+            tell_decision({parameter, "", "", value});
     };
     switch (route.address_class) {
     case AddressClass::local:
-        use(values_.local_transport);
+        use(values_.local_transport, "local_transport");
         break;
     case AddressClass::virtual_mailbox:
-        use(values_.virtual_transport);
+        use(values_.virtual_transport, "virtual_transport");
         break;
     case AddressClass::relay:
-        use(values_.relay_transport);
+        use(values_.relay_transport, "relay_transport");
         break;
     case AddressClass::virtual_alias:
         route.transport = "error";
@@ -162,7 +168,7 @@ Result<> Resolver::choose_by_class(std::string_view sender, std::string_view dom
         return {};
     case AddressClass::other:
     case AddressClass::error:
-        use(values_.default_transport);
+        use(values_.default_transport, "default_transport");
         if (!tables_.sender_default_transport.empty()) {
             AddressKeyOptions options;
             options.recipient_delimiter = values_.recipient_delimiter;
@@ -196,20 +202,15 @@ AddressKeyOptions Resolver::transport_key_options() const
     return options;
 }
 
-// Our own table of routes by sender and recipient: from the most to the least
-// specific sender, and for each from the most to the least specific recipient.
-Lookup Resolver::find_pair(std::string_view sender, std::string_view recipient)
+std::vector<AddressKey> pair_keys(std::string_view sender, std::string_view recipient,
+                                  const AddressKeyOptions& options)
 {
-    const auto senders = transport_keys(sender, "<>", transport_key_options());
-    const auto recipients = transport_keys(recipient, "<>", transport_key_options());
-    for (const AddressKey& from : senders)
-        for (const AddressKey& to : recipients) {
-            Lookup answer =
-                tables_.sender_recipient_transport.find(from.key + '>' + to.key, from.partial || to.partial);
-            if (!answer.is_absent())
-                return answer;
-        }
-    return Lookup::absent();
+    std::vector<AddressKey> pairs;
+    const auto recipients = transport_keys(recipient, "<>", options);
+    for (const AddressKey& from : transport_keys(sender, "<>", options))
+        for (const AddressKey& to : recipients)
+            pairs.push_back({from.key + '>' + to.key, from.partial || to.partial, {}});
+    return pairs;
 }
 
 // transport(5): a transport without a next hop means the recipient's own domain, a
@@ -218,7 +219,8 @@ Result<> Resolver::choose_by_tables(std::string_view sender, std::string_view do
 {
     Lookup answer = Lookup::absent();
     if (!tables_.sender_recipient_transport.empty()) {
-        answer = find_pair(sender, route.recipient);
+        answer = find_first(tables_.sender_recipient_transport,
+                            pair_keys(sender, route.recipient, transport_key_options()));
         if (answer.is_broken())
             return broken("sender_recipient_transport_maps", answer);
     }

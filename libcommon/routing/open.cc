@@ -1,0 +1,103 @@
+#include "routing/open.h"
+
+#include "config/environment.h"
+#include "config/master_cf.h"
+#include "table/decision.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace bulkhead
+{
+
+namespace
+{
+
+Result<MatchList> open_domains(const RewriteParams& params, const Param<std::string>& param)
+{
+    ListOptions options;
+    options.kind = ListKind::domains;
+    options.parameter = param.name();
+    options.parent_matches_subdomains = std::ranges::find(params.parent_domain_matches(), param.name()) !=
+                                        params.parent_domain_matches().end();
+    return MatchList::open(param(), options);
+}
+
+RoutingValues values_of(const RewriteParams& params, const std::string& myhostname)
+{
+    RoutingValues values;
+    values.rules.myorigin = params.myorigin();
+    values.rules.mydomain = params.mydomain();
+    values.rules.remote_domain = params.remote_header_rewrite_domain();
+    values.rules.append_at_myorigin = params.append_at_myorigin();
+    values.rules.append_dot_mydomain = params.append_dot_mydomain();
+    values.rules.swap_bangpath = params.swap_bangpath();
+    values.rules.allow_percent_hack = params.allow_percent_hack();
+    values.myhostname = myhostname;
+    values.empty_address_recipient = params.empty_address_recipient();
+    values.local_transport = params.local_transport();
+    values.virtual_transport = params.virtual_transport();
+    values.relay_transport = params.relay_transport();
+    values.default_transport = params.default_transport();
+    values.relayhost = params.relayhost();
+    values.null_relayhost_key = params.null_relayhost_key();
+    values.null_transport_key = params.null_transport_key();
+    values.recipient_delimiter = params.recipient_delimiter();
+    values.resolve_dequoted_address = params.resolve_dequoted_address();
+    values.resolve_null_domain = params.resolve_null_domain();
+    values.resolve_numeric_domain = params.resolve_numeric_domain();
+    values.show_table_name = params.show_table_name();
+    values.parents_in_transport_maps = std::ranges::find(params.parent_domain_matches(), "transport_maps") !=
+                                       params.parent_domain_matches().end();
+    return values;
+}
+
+} // namespace
+
+Result<Resolver> open_resolver(const RewriteParams& params, const std::string& myhostname)
+{
+    RoutingTables tables;
+    LocalDomains::Settings settings{params.mydestination(), params.inet_interfaces(),
+                                    params.proxy_interfaces()};
+    TRY(tables.local, LocalDomains::open(settings));
+    TRY(tables.virtual_alias_domains, open_domains(params, params.virtual_alias_domains));
+    TRY(tables.virtual_mailbox_domains, open_domains(params, params.virtual_mailbox_domains));
+    TRY(tables.relay_domains, open_domains(params, params.relay_domains));
+    tables.transport = TableList::open(params.transport_maps);
+    tables.sender_recipient_transport = TableList::open(params.sender_recipient_transport_maps);
+    tables.sender_default_transport = TableList::open(params.sender_default_transport_maps);
+    tables.sender_relayhost = TableList::open(params.sender_relayhost_maps);
+    tables.relocated = TableList::open(params.relocated_maps);
+    return Resolver(values_of(params, myhostname), std::move(tables));
+}
+
+// As the service "rewrite" has them: its own -o counts, not that of whoever asks.
+static Result<Config> rewrite_config(const std::string& directory)
+{
+    TRY(const Config plain, Config::load(directory, {}, "trivial-rewrite"));
+    TRY(const MasterCf master, MasterCf::read(directory + "/master.cf", plain.compatibility_level()));
+    const ServiceEntry* service = master.find("rewrite", ServiceType::unix_stream);
+    if (service == nullptr || service->overrides.empty())
+        return plain;
+    return Config::load(directory, service->overrides, "trivial-rewrite");
+}
+
+Result<std::unique_ptr<LocalRewriting>> LocalRewriting::open(const std::string& config_directory)
+{
+    TRY(const Config config, rewrite_config(config_directory));
+    RewriteParams params;
+    TRY_VOID(params.load(config));
+    TRY(Resolver resolver, open_resolver(params, config.get("myhostname")));
+    return std::unique_ptr<LocalRewriting>(new LocalRewriting(std::move(resolver)));
+}
+
+Result<std::string> LocalRewriting::rewrite(ipc::RewriteContext context, std::string_view address)
+{
+    std::string canonical = resolver_.rewrite(context, address);
+    if (canonical != address)
+        tell_decision({"myorigin", "", address, canonical});
+    return canonical;
+}
+
+} // namespace bulkhead
