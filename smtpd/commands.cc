@@ -88,6 +88,7 @@ std::string_view SmtpSession::protocol() const
 void SmtpSession::reset_transaction()
 {
     transaction_.reset();
+    owed_.reset();
     if (milters_)
         milters_->end_message();
     instance_.clear();
@@ -335,6 +336,13 @@ Task<Reply> SmtpSession::rcpt(std::string_view arguments)
         if (command.error().dsn == "5.1.3")
             log::warn(fmt::format("Illegal address syntax from {} in RCPT command: {}", label(), arguments));
         co_return command.error();
+    }
+    if (giver_ != nullptr) {
+        Reply reply = co_await check_owner(command->recipient.address);
+        AccessSubject about = subject("RCPT");
+        about.recipient = command->recipient.address;
+        if (reply.code != 0)
+            co_return refuse(about, std::move(reply));
     }
     const bool too_many_recipients = co_await does_too_much(ipc::ClientEvent::recipient);
     if (too_many_recipients)

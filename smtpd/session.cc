@@ -82,8 +82,8 @@ const SmtpSession::Command& SmtpSession::find_command(std::string_view verb)
                          [&](const Command& command) { return equals_ignoring_case(command.name, verb); });
 }
 
-SmtpSession::SmtpSession(Stream& client, SmtpdService& service)
-    : stream_(client), service_(service), peer_(peer_of(client.fd())), discarded_(service.discarded_keywords),
+SmtpSession::SmtpSession(Stream& client, SmtpdService& service, ipc::SessionState* begun, Stream* giver)
+    : stream_(client), service_(service), begun_(begun), giver_(giver), peer_(peer_of(client.fd())), discarded_(service.discarded_keywords),
       report_(service.reports)
 {
     stream_.set_timeout(service_.params.timeout());
@@ -103,7 +103,10 @@ void SmtpSession::log_event(std::string_view what, std::string_view where) const
 
 Task<> SmtpSession::run()
 {
-    co_await read_proxy_header();
+    if (begun_ != nullptr)
+        take_client();
+    else
+        co_await read_proxy_header();
     if (!closing_)
         co_await find_client_name();
     if (!service_.standalone)
@@ -111,7 +114,7 @@ Task<> SmtpSession::run()
     bool turned_away_now = false;
     if (!closing_)
         turned_away_now = co_await begin_counting();
-    if (!closing_)
+    if (!closing_ && !is_under_way())
         co_await begin_encrypted();
     if (turned_away_now && !closing_)
         write(turned_away("connections"));
@@ -161,6 +164,8 @@ void SmtpSession::begin_wait()
 
 Task<> SmtpSession::greet()
 {
+    if (is_under_way())
+        co_return co_await go_on();
     if (!service_.standalone && drop_early_input() && service_.params.forbid_unauth_pipelining()) {
         closing_ = true;
         write(Reply(554, "5.5.0", "Error: SMTP protocol synchronization"));
@@ -275,6 +280,10 @@ Task<Reply> SmtpSession::answer(const Command& command, const CommandLine& line)
     }
     if (must_start_tls_before(command.name))
         co_return Reply(530, "5.7.0", "Must issue a STARTTLS command first");
+    if (is_answered_by_debt(command.name)) {
+        ++errors_;
+        co_return *owed_;
+    }
     if (denied_ && command.name != "QUIT") {
         ++errors_;
         co_return Reply(503, "5.7.0", fmt::format("Error: access denied for {}", peer_.label()));

@@ -42,6 +42,7 @@ class SessionMilters;
 namespace ipc
 {
 enum class ClientEvent : std::uint8_t;
+struct SessionState;
 }
 namespace tls
 {
@@ -97,7 +98,9 @@ struct SmtpdService {
 class SmtpSession
 {
 public:
-    SmtpSession(Stream& client, SmtpdService& service);
+    // begun: what was said before the session came here; giver: whom to ask about recipients then.
+    SmtpSession(Stream& client, SmtpdService& service, ipc::SessionState* begun = nullptr,
+                Stream* giver = nullptr);
     ~SmtpSession();
 
     // The whole dialogue; returns when the connection is to be closed.
@@ -160,6 +163,16 @@ private:
     void log_end() const;
     void log_event(std::string_view what, std::string_view where) const;
     void begin_wait();
+
+    // ---- a session that another process has begun: handed_over.cc ----
+    bool is_under_way() const;
+    void take_client();
+    Task<> go_on();
+    Task<Reply> hear_again(std::string text);
+    void owe(Reply reply);
+    bool is_answered_by_debt(std::string_view command) const;
+    Task<> start_promised_tls();
+    Task<Reply> check_owner(std::string recipient);
 
     // ---- commands: commands.cc ----
     Task<Reply> helo(std::string_view arguments);
@@ -239,6 +252,9 @@ private:
 
     Stream& stream_;
     SmtpdService& service_;
+    ipc::SessionState* begun_;   // null: the session begins here
+    Stream* giver_;              // null: all recipients may come here
+    std::optional<Reply> owed_;  // the refusal of something that the client believes accepted
     Peer peer_;
     std::unique_ptr<tls::Facts> tls_; // of an encrypted session
     std::unique_ptr<Login> login_;    // by AUTH or XCLIENT

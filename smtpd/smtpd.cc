@@ -5,6 +5,7 @@
 #include "client_limits.h"
 
 #include "dns/resolver.h"
+#include "ipc/hand_over.h"
 #include "log/log.h"
 
 #include <algorithm>
@@ -140,7 +141,7 @@ Task<> Smtpd::serve(Session& client)
     } else {
         hand_over_if_stale();
     }
-    SmtpSession session(client.stream, *service_);
+    SmtpSession session(client.stream, *service_, client.state.get(), client.giver.get());
     co_await session.run();
 }
 

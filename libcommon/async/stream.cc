@@ -154,6 +154,24 @@ void Stream::consume(std::size_t bytes)
         begin_ = end_ = 0; // the block goes back when the stream next waits
 }
 
+void Stream::give_back(std::string_view bytes)
+{
+    ensure(begin_ == end_ && !transport_, "bytes are given back to a fresh stream");
+    if (bytes.empty())
+        return;
+    reserve_input(bytes.size());
+    std::memcpy(in_.get(), bytes.data(), bytes.size());
+    begin_ = 0;
+    end_ = bytes.size();
+}
+
+void Stream::wipe_input()
+{
+    if (in_)
+        ::explicit_bzero(in_.get(), capacity_);
+    hold_ = begin_ = end_ = 0;
+}
+
 void Stream::drop_line()
 {
     consume(hold_);

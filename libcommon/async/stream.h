@@ -101,6 +101,13 @@ public:
     }
     void consume(std::size_t bytes);
 
+    // Puts bytes in front of what the socket has: what another process has read of it.  In front of
+    // the first reading operation.
+    void give_back(std::string_view bytes);
+
+    // Overwrites what is in the buffer, and forgets it.
+    void wipe_input();
+
     // Drops what the peer has sent ahead (after STARTTLS, in front of a greeting).
     void discard_input();
 

@@ -126,7 +126,6 @@ Message encode(const SessionState& state)
         .add("client_port", std::int64_t{state.client_port})
         .add("server_port", std::int64_t{state.server_port})
         .add("v6", std::int64_t{state.v6})
-        .add("challenges", std::int64_t{state.challenges_said})
         .add("recipient", state.recipient)
         .add("unread", state.unread)
         .add("tls", std::int64_t{state.tls.has_value()});
@@ -158,8 +157,6 @@ Result<SessionState> decode_session(const Message& message)
     state.server_port = static_cast<std::uint16_t>(server_port);
     TRY(const std::int64_t v6, number_within(message, "v6", 1));
     state.v6 = v6 == 1;
-    TRY(const std::int64_t challenges, number_within(message, "challenges", 2));
-    state.challenges_said = static_cast<int>(challenges);
     TRY(state.recipient, text_within(message, "recipient", longest_recipient));
     TRY(state.unread, text_within(message, "unread", max_unread));
     if (state.stage == SessionState::Stage::reply && state.unread.find('\n') == std::string::npos)

@@ -47,7 +47,6 @@ struct SessionState {
 
     std::vector<std::string> answered; // commands answered with success that still count, in order
     std::string unread;                // what the client has sent behind them
-    int challenges_said = 0;           // 334 replies to the first of `unread` that it has got
 
     // By which the taker was chosen; not empty: others may belong elsewhere.
     std::string recipient;
