@@ -55,9 +55,10 @@ void Scheduler::move_to(Job& job, Place place)
         to->peers.insert(std::move(peer));
         if (!to->is_ready)
             continue;
-        via.ready.erase({to->ready_at, to});
+        ReadyList& list = via.ready_list(*to);
+        list.erase({to->ready_at, to});
         to->ready_at.first = to->peers.begin()->first;
-        via.ready.emplace(to->ready_at, to);
+        list.emplace(to->ready_at, to);
     }
     job.place = place;
     via.jobs.emplace(place, &job);
@@ -80,9 +81,10 @@ void Scheduler::renumber(TransportState& via)
     }
 }
 
-static bool has_usable_peer(const Job& job)
+bool Scheduler::has_usable_peer(const Job& job) const
 {
-    return std::ranges::any_of(job.peers, [](const Destination* to) { return to->is_ready; });
+    return std::ranges::any_of(
+        job.peers, [this](const Destination* to) { return to->is_ready && has_capacity_for(to->ready_as); });
 }
 
 // The job behind `current` that waits most for what it needs, if current can pay for it.

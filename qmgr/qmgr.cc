@@ -63,6 +63,7 @@ Result<> Qmgr::before_jail()
     options.parameter = "fast_flush_domains";
     TRY(flush_sites_, MatchList::open(params_.flush_domains(), options));
     in_flight_limit_ = std::clamp<std::size_t>(raise_descriptor_limit() / 2, 8, 2000);
+    scheduler_.set_capacity(in_flight_limit_);
     return {};
 }
 

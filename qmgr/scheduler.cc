@@ -8,6 +8,20 @@
 namespace bulkhead
 {
 
+void ProvenNames::add(const std::string& name)
+{
+    constexpr std::size_t generation = 4096;
+    if (recent_.size() >= generation)
+        older_ = std::exchange(recent_, {});
+    recent_.insert(name);
+}
+
+void ProvenNames::remove(const std::string& name)
+{
+    recent_.erase(name);
+    older_.erase(name);
+}
+
 // ---- the parts --------------------------------------------------------------------
 
 TransportState& Scheduler::transport(const std::string& name)
@@ -39,6 +53,7 @@ Destination& Scheduler::destination(TransportState& of, const RoutedRecipient& r
         fresh->nexthop = routed.nexthop;
         fresh->name = name;
         fresh->window = initial_window(of.limits);
+        fresh->is_proven = of.limits.cohorts == 0 || of.proven.has(name); // 0: the agent itself answers
         found = of.destinations.emplace(std::move(name), std::move(fresh)).first;
     }
     return *found->second;
@@ -128,8 +143,9 @@ void Scheduler::refresh(Destination& to, Moment now)
     unready(to);
     if (to.todo == 0 || to.window <= to.busy || to.not_before > now)
         return;
+    to.ready_as = to.is_proven ? Standing::proven : to.busy == 0 ? Standing::untried : Standing::on_trial;
     to.ready_at = {to.peers.begin()->first, to.turn};
-    to.transport->ready.emplace(to.ready_at, &to);
+    to.transport->ready_list(to).emplace(to.ready_at, &to);
     to.is_ready = true;
     serve(*to.transport);
 }
@@ -160,8 +176,33 @@ void Scheduler::unready(Destination& to)
 {
     if (!to.is_ready)
         return;
-    to.transport->ready.erase({to.ready_at, &to});
+    to.transport->ready_list(to).erase({to.ready_at, &to});
     to.is_ready = false;
+}
+
+bool Scheduler::has_capacity_for(Standing standing) const
+{
+    switch (standing) {
+    case Standing::proven:
+        return true;
+    case Standing::untried:
+        return trials_ < std::max<std::size_t>(capacity_ / 4 * 3, 1);
+    case Standing::on_trial:
+        return trials_ < capacity_ / 4;
+    }
+    return false;
+}
+
+Destination* Scheduler::first_ready(const TransportState& via) const
+{
+    const ReadyList::value_type* first = nullptr;
+    for (const Standing standing : {Standing::proven, Standing::untried, Standing::on_trial}) {
+        const ReadyList& list = via.ready[static_cast<std::size_t>(standing)];
+        if (!list.empty() && has_capacity_for(standing) &&
+            (first == nullptr || list.begin()->first < first->first))
+            first = &*list.begin();
+    }
+    return first != nullptr ? first->second : nullptr;
 }
 
 // ---- work goes out ----------------------------------------------------------------
@@ -171,14 +212,16 @@ std::unique_ptr<Entry> Scheduler::next(Moment now)
     for (std::size_t turns = serving_.size(); turns > 0; --turns) {
         TransportState& via = *serving_.front();
         serving_.pop_front();
-        if (via.ready.empty() || via.rests_until() > now) {
+        if (!via.has_ready() || via.rests_until() > now) {
             via.is_serving = false;
             continue;
         }
         serving_.push_back(&via); // the transports take turns
-        Job& first = *via.ready.begin()->second->peers.begin()->second.job;
-        preempt(via, first, now);
-        return take(via, *via.ready.begin()->second, now);
+        const Destination* const first = first_ready(via);
+        if (first == nullptr)
+            continue;
+        preempt(via, *first->peers.begin()->second.job, now);
+        return take(via, *first_ready(via), now);
     }
     return nullptr;
 }
@@ -190,6 +233,8 @@ std::unique_ptr<Entry> Scheduler::take(TransportState& via, Destination& to, Mom
     std::unique_ptr<Entry> entry = std::move(first->second.entries.front());
     first->second.entries.pop_front();
     unready(to);
+    entry->is_trial = !to.is_proven;
+    trials_ += entry->is_trial;
     if (first->second.entries.empty()) {
         to.peers.erase(first);
         job.peers.erase(&to);
@@ -228,6 +273,7 @@ void Scheduler::release(Entry& entry, Moment now)
     Job& job = *entry.job;
     TransportState& via = *to.transport;
     --to.busy;
+    trials_ -= entry.is_trial;
     via.recipients -= entry.recipients.size();
     if (via.limits.destination_rate.is_delay())
         to.not_before = now + via.limits.destination_rate.interval();
@@ -247,6 +293,8 @@ void Scheduler::forget_if_unused(Destination& to, Moment now)
     unready(to);
     if (to.resting_until > 0)
         resting_.erase({to.resting_until, &to});
+    if (to.is_proven && via.limits.cohorts > 0)
+        via.proven.add(to.name);
     via.destinations.erase(via.destinations.find(to.name));
 }
 
@@ -255,6 +303,7 @@ void Scheduler::delivered(std::unique_ptr<Entry> entry, Moment now)
     Destination& to = *entry->destination;
     const TransportLimits& limits = to.transport->limits;
     to.failed_cohorts = 0;
+    to.is_proven = true;
     const int limit = limits.window_limit();
     if (to.window > 0 && (limit == 0 || to.window < limit) && to.window < to.busy + limits.initial) {
         const double feedback = limits.positive.at(to.window);
@@ -274,6 +323,10 @@ bool Scheduler::site_failed(std::unique_ptr<Entry> entry, const std::string& rea
 {
     Destination& to = *entry->destination;
     const TransportLimits& limits = to.transport->limits;
+    if (limits.cohorts > 0 && to.is_proven) {
+        to.is_proven = false;
+        to.transport->proven.remove(to.name);
+    }
     if (to.window > 0) {
         to.failed_cohorts += 1.0 / to.window;
         if (limits.cohorts > 0 && to.failed_cohorts >= limits.cohorts) {
@@ -383,7 +436,7 @@ void Scheduler::tick(Moment now)
         forget_if_unused(*to, now);
     }
     for (auto& [name, via] : transports_)
-        if (!via->ready.empty() && via->rests_until() <= now)
+        if (via->has_ready() && via->rests_until() <= now)
             serve(*via);
 }
 
@@ -392,7 +445,7 @@ Moment Scheduler::next_event(Moment now) const
     Moment earliest = resting_.empty() ? 0 : std::max(resting_.begin()->first, now + 1);
     for (const auto& [name, via] : transports_) {
         const Moment at = via->rests_until();
-        if (at > now && !via->ready.empty() && (earliest == 0 || at < earliest))
+        if (at > now && via->has_ready() && (earliest == 0 || at < earliest))
             earliest = at;
     }
     return earliest;

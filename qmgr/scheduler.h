@@ -12,6 +12,11 @@
 // its share of slots.  Window, feedback and preemption as Postfix has them
 // (feature-map.md section f); what differs is how the first job is found: destinations
 // with room are kept sorted by their first job, so that no list of blocked jobs is searched.
+//
+// All destinations share the capacity for deliveries under way.  Those that may turn out to
+// hang get a part of it: three quarters are for destinations that have not taken a
+// delivery yet, and of these but a quarter for a second one before the first has ended.  So
+// hundreds that hang hold one delivery each, and leave the rest to those that work.
 #pragma once
 
 #include "base/clock.h"
@@ -19,15 +24,19 @@
 #include "config/rate.h"
 #include "ipc/delivery.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <list>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -66,10 +75,18 @@ struct TransportLimits {
     int window_limit() const { return destination_rate.is_delay() ? 1 : concurrency; }
 };
 
+// What is known of a destination.
+enum class Standing {
+    proven,  // took a delivery, and has not failed since
+    untried, // did not, and nothing is under way to it
+    on_trial // did not, and something is
+};
+
 struct Entry {
     ActiveMessage* message = nullptr;
     Job* job = nullptr;
     Destination* destination = nullptr;
+    bool is_trial = false; // started before the destination was proven
     std::vector<ipc::DeliveryRecipient> recipients;
 };
 
@@ -97,16 +114,34 @@ struct Destination {
     Moment not_before = 0;    // rate delay
     Moment resting_until = 0; // as in the scheduler's list of resting destinations; 0: not there
     bool is_ready = false;
-    std::pair<Place, std::uint64_t> ready_at; // as in the transport's ready list
+    bool is_proven = false;
+    Standing ready_as{};                      // in which of the transport's ready lists
+    std::pair<Place, std::uint64_t> ready_at; // as in that list
     std::uint64_t turn = 0;                   // when it was served last
 };
+
+// Names of destinations that are proven and have no mail at present: the latest few thousand.
+class ProvenNames
+{
+public:
+    void add(const std::string& name);
+    void remove(const std::string& name);
+    bool has(const std::string& name) const { return recent_.contains(name) || older_.contains(name); }
+
+private:
+    std::unordered_set<std::string> recent_;
+    std::unordered_set<std::string> older_;
+};
+
+// With work and room: by their first job's place, then by who was served longest ago.
+using ReadyList = std::set<std::pair<std::pair<Place, std::uint64_t>, Destination*>>;
 
 struct TransportState {
     std::string name;
     TransportLimits limits;
     std::map<std::string, std::unique_ptr<Destination>, std::less<>> destinations;
-    // With work and room: by their first job's place, then by who was served longest ago.
-    std::set<std::pair<std::pair<Place, std::uint64_t>, Destination*>> ready;
+    std::array<ReadyList, 3> ready; // by standing
+    ProvenNames proven;
     std::map<Place, Job*> jobs; // that have entries waiting
     Place last_place = 0;
     std::uint64_t turns = 0;
@@ -122,6 +157,11 @@ struct TransportState {
     Moment candidate_second = -1;
 
     Moment rests_until() const { return std::max(dead_until, not_before); }
+    bool has_ready() const
+    {
+        return std::ranges::any_of(ready, [](const ReadyList& list) { return !list.empty(); });
+    }
+    ReadyList& ready_list(const Destination& of) { return ready[static_cast<std::size_t>(of.ready_as)]; }
 };
 
 struct Job {
@@ -162,6 +202,9 @@ class Scheduler
 public:
     using LimitsOf = std::function<TransportLimits(const std::string& transport)>;
     explicit Scheduler(LimitsOf limits_of) : limits_of_(std::move(limits_of)) {}
+
+    // How many entries the caller has out at most; without a call: any number.
+    void set_capacity(std::size_t entries) { capacity_ = entries; }
 
     // Puts a message's recipients into entries.  unread: how many more recipients it has
     // that are not in memory.
@@ -224,6 +267,8 @@ private:
     void release(Entry& entry, Moment now);
     void forget_if_unused(Destination& destination, Moment now);
     void unready(Destination& destination);
+    bool has_capacity_for(Standing standing) const;
+    Destination* first_ready(const TransportState& transport) const;
     void take_waiting_of(Destination& destination, std::vector<std::unique_ptr<Entry>>& taken);
     void serve(TransportState& transport);
 
@@ -232,6 +277,7 @@ private:
     void retire(Job& job);
     void move_to(Job& job, Place place);
     void renumber(TransportState& transport);
+    bool has_usable_peer(const Job& job) const;
     Job* find_candidate(const TransportState& transport, const Job& current, Moment now) const;
     void preempt(TransportState& transport, Job& current, Moment now);
 
@@ -242,6 +288,8 @@ private:
     std::unordered_map<const ActiveMessage*, Jobs> jobs_;
     std::set<std::pair<Moment, Destination*>> resting_;
     std::size_t waiting_ = 0;
+    std::size_t capacity_ = std::numeric_limits<std::size_t>::max();
+    std::size_t trials_ = 0; // entries that are out, of destinations that were not proven
 };
 
 } // namespace bulkhead

@@ -438,7 +438,7 @@ TEST(SchedulerSimulation, ForgetsNothing)
         }
     };
     while (given < recipients_wanted || settled < given) {
-        if (given < recipients_wanted && given - settled < 50'000 && random() % 4 == 0)
+        if (given < recipients_wanted && given - settled < 20'000 && random() % 4 == 0)
             add_message();
         auto entry = busy.size() < 500 ? scheduler.next(now) : nullptr;
         if (entry) {
@@ -487,6 +487,161 @@ TEST(SchedulerSimulation, ForgetsNothing)
     EXPECT_EQ(settled, given);
     EXPECT_EQ(scheduler.waiting(), 0u);
     EXPECT_TRUE(left.empty());
+}
+
+// Hundreds of destinations that accept and never answer, and one that works: it need not wait
+// for any of them, whether it was known before or not.
+struct Hanging : testing::TestWithParam<int> {
+    static constexpr std::size_t capacity = 2000;
+
+    // As many as the scheduler gives at once.
+    void fill()
+    {
+        while (busy.size() < capacity) {
+            auto entry = scheduler.next(now);
+            if (!entry)
+                break;
+            busy.push_back(std::move(entry));
+        }
+    }
+    std::unique_ptr<Entry> take_one_for(const std::string& nexthop)
+    {
+        fill();
+        const auto found = std::ranges::find_if(
+            busy, [&](const auto& entry) { return entry->destination->nexthop == nexthop; });
+        if (found == busy.end())
+            return nullptr;
+        auto entry = std::move(*found);
+        busy.erase(found);
+        return entry;
+    }
+    void deliver_one(const std::string& nexthop)
+    {
+        scheduler.add(messages.emplace_back(), to(nexthop, 1), 0, now);
+        auto entry = take_one_for(nexthop);
+        ASSERT_TRUE(entry) << nexthop << " waits behind " << busy.size() << " that hang";
+        now += 20'000;
+        scheduler.delivered(std::move(entry), now);
+    }
+    void let_hang(int destinations)
+    {
+        for (int i = 0; i < 10 * destinations; ++i)
+            scheduler.add(messages.emplace_back(), to("hangs" + std::to_string(i % destinations), 1), 0, now);
+        fill();
+    }
+    void TearDown() override
+    {
+        for (auto& entry : busy)
+            scheduler.returned(std::move(entry), now);
+    }
+
+    Scheduler scheduler{[](const std::string&) { return limits_with(20, 5, 1); }};
+    std::deque<ActiveMessage> messages;
+    std::vector<std::unique_ptr<Entry>> busy;
+    Moment now = sec;
+};
+
+TEST_P(Hanging, LeavesRoomForOneThatWasNeverSeen)
+{
+    scheduler.set_capacity(capacity);
+    let_hang(GetParam());
+    deliver_one("new.test");
+}
+
+TEST_P(Hanging, LeavesRoomForOneThatIsKnown)
+{
+    scheduler.set_capacity(capacity);
+    deliver_one("known.test"); // its queue is empty then, and forgotten
+    let_hang(GetParam());
+    for (int i = 0; i < 100; ++i)
+        deliver_one("known.test");
+}
+
+INSTANTIATE_TEST_SUITE_P(Destinations, Hanging, testing::Values(1, 50, 500, 1400),
+                         testing::PrintToStringParamName());
+
+TEST_F(Hanging, EvenThousandsLeaveAQuarterToThoseThatAreKnown)
+{
+    scheduler.set_capacity(capacity);
+    deliver_one("known.test");
+    let_hang(5000);
+    EXPECT_EQ(busy.size(), capacity / 4 * 3);
+    for (int i = 0; i < 100; ++i)
+        deliver_one("known.test");
+}
+
+TEST_F(Hanging, ThoseThatFailAreNotKnownAnyMore)
+{
+    scheduler.set_capacity(capacity);
+    deliver_one("fails.test");
+    scheduler.add(messages.emplace_back(), to("fails.test", 1), 0, now);
+    auto entry = take_one_for("fails.test");
+    ASSERT_TRUE(entry);
+    scheduler.site_failed(std::move(entry), "4.4.2 x", now, Seconds(1));
+    now += 2 * sec;
+    scheduler.tick(now);
+    let_hang(5000);
+    scheduler.add(messages.emplace_back(), to("fails.test", 1), 0, now);
+    EXPECT_FALSE(take_one_for("fails.test"));
+}
+
+// All of a capacity is used when nothing hangs.
+TEST_F(Hanging, WhatWorksMayUseAll)
+{
+    scheduler.set_capacity(capacity);
+    for (int i = 0; i < 200; ++i)
+        deliver_one("works" + std::to_string(i));
+    for (int i = 0; i < 200; ++i)
+        scheduler.add(messages.emplace_back(), to("works" + std::to_string(i), 100), 0, now);
+    for (int round = 0; round < 40; ++round) {
+        fill();
+        for (auto& entry : std::exchange(busy, {}))
+            scheduler.delivered(std::move(entry), now);
+    }
+    for (int i = 0; i < 200; ++i)
+        scheduler.add(messages.emplace_back(), to("works" + std::to_string(i), 100), 0, now);
+    fill();
+    EXPECT_GE(busy.size(), 200u * 5);
+}
+
+// Destinations with the same work get the same service, whatever their number and the order in
+// which deliveries end.
+TEST(SchedulerSimulation, DestinationsTakeTurns)
+{
+    constexpr int destinations = 1000;
+    constexpr int each = 100;
+    std::mt19937 random(7);
+    Scheduler scheduler([](const std::string&) { return limits_with(20, 5, 1); });
+    scheduler.set_capacity(200);
+    ActiveMessage mailing;
+    std::vector<RoutedRecipient> recipients;
+    for (int i = 0; i < destinations * each; ++i)
+        recipients.push_back({{i + 1, "r", "", "", 0}, "smtp", "d" + std::to_string(i % destinations)});
+    scheduler.add(mailing, std::move(recipients), 0, sec);
+    std::vector<std::unique_ptr<Entry>> busy;
+    std::unordered_map<std::string, int> done;
+    int least = 0, widest = 0;
+    for (int settled = 0; settled < destinations * each; ++settled) {
+        while (busy.size() < 200) {
+            auto entry = scheduler.next(sec);
+            if (!entry)
+                break;
+            busy.push_back(std::move(entry));
+        }
+        ASSERT_FALSE(busy.empty());
+        std::swap(busy[random() % busy.size()], busy.back());
+        const int has = ++done[busy.back()->destination->nexthop];
+        scheduler.delivered(std::move(busy.back()), sec);
+        busy.pop_back();
+        if (settled % destinations == destinations - 1) {
+            least = each;
+            for (const auto& [name, count] : done)
+                least = std::min(least, count);
+        }
+        widest = std::max(widest, has - least);
+    }
+    EXPECT_EQ(done.size(), std::size_t{destinations});
+    EXPECT_LE(widest, 12) << "some are served at the cost of others";
 }
 
 // A mailing of 20,000 recipients and a trickle of single letters: the letters do not wait
