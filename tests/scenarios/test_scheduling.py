@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
 """The scheduler at work: refill, preemption, rates, and what a bad setting gives."""
+import os
+import socket
+
 import client
 import scenario
 
@@ -59,6 +62,30 @@ class Scheduling(scenario.Scenario):
         times = sorted(message.when for message in sink.messages)
         self.assertEqual(len(times), 3)
         self.assertTrue(all(later - earlier > 0.9 for earlier, later in zip(times, times[1:])), times)
+
+    def test_a_message_on_its_way_out_is_completed_once(self):
+        """Its end takes longer than the time between two looks at what is read in portions."""
+        _, a, sink = self.relaying(qmgr_message_active_limit='20', qmgr_message_recipient_limit='20',
+                                   flush_service_name='hangs', fast_flush_domains='dest.example',
+                                   smtpd_client_restrictions='check_client_access static:{REDIRECT one@dest.example}')
+        sink.script['rcpt'] = lambda *_: '450 4.2.0 not yet'
+        with socket.socket(socket.AF_UNIX) as hanging:
+            path = a.spool / 'public' / 'hangs'
+            hanging.bind(str(path))
+            os.chmod(path, 0o666)
+            hanging.listen(5)
+            queue_id = self.send(a, 'redirected', *(f'r{number}@dest.example' for number in range(50)))
+            hanging.settimeout(10)
+            asked, _ = hanging.accept()
+            with asked:
+                hanging.settimeout(2.5)
+                with self.assertRaises(TimeoutError, msg='the same message ends a second time'):
+                    hanging.accept()
+        sink.script.clear()
+        self.assert_log(a, rf'{queue_id}: removed')
+        a.wait_empty()
+        self.assertEqual(sink.count_by_id(), {'redirected': 1})
+        self.assertEqual(a.log_text().count(f'{queue_id}: removed'), 1)
 
     def test_settings_that_cannot_be_read(self):
         system, a, sink = self.relaying()
