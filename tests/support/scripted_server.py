@@ -67,6 +67,9 @@ class ScriptedServer:
             while lines.readline():
                 pass
             raise _Over
+        elif step.text == 'hear':           # anything, which is dropped
+            if not lines.read1(4096):
+                raise _Over
         elif step.text == 'tls':
             connection = self.tls.wrap_socket(connection, server_side=True)
             lines = connection.makefile('rb')
