@@ -58,6 +58,8 @@ Reply not_stored(const Error& error)
 {
     if (error.number == ENOSPC)
         return Reply(452, "4.3.1", "Insufficient system storage");
+    if (error.fault == Fault::config) // a list that cannot be read
+        return Reply(451, "4.3.0", "Temporary lookup failure");
     return Reply(451, "4.3.0", "Error: queue file write error");
 }
 
@@ -268,6 +270,7 @@ CommandOptions SmtpSession::command_options() const
     options.dsn = is_offered(Offer::dsn);
     options.auth = service_.sasl && service_.sasl->is_enabled();
     options.smtputf8 = service_.params.smtputf8() && is_offered(Offer::utf8);
+    options.utf8_undeclared = service_.params.smtputf8() && !service_.params.strict_utf8();
     return options;
 }
 
@@ -393,8 +396,9 @@ Task<Result<>> SmtpSession::open_message()
     bool local = service_.standalone;
     if (forwarded_.told)
         local = forwarded_.local;
-    else if (!local)
-        local = co_await service_.policy.is_local_client(peer_);
+    else if (!local) {
+        CO_TRY(local, co_await service_.policy.is_local_client(peer_));
+    }
     if (service_.standalone) {
         auto opened = co_await PostdropSink::open(service_.params.command_directory());
         if (!opened)

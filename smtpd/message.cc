@@ -31,6 +31,9 @@ constexpr unsigned reads_per_turn = 16;
 void SmtpSession::begin_content(DataReader::Framing framing)
 {
     MessageSink& sink = *transaction_->sink;
+    const std::string& filter = service_.params.content_filter();
+    if (!filter.empty() && sink.wants_client_attributes() && sink.filter() == nullptr)
+        append_record(sink.records(), RecordType::filter, filter);
     const auto line_limit = static_cast<std::size_t>(service_.params.line_limit());
     transaction_->content = std::make_unique<MessageContent>(line_limit, framing, &sink.records());
     append_record(sink.records(), RecordType::message_start, {});

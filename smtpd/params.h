@@ -59,6 +59,7 @@ struct SmtpdParams : ParamSet {
                                           "rules that choose the text added to such replies"};
     Param<bool> smtputf8{this, "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}",
                          "offer SMTPUTF8"};
+    Param<bool> strict_utf8{this, "strict_smtputf8", "no", "accept UTF-8 only where SMTPUTF8 was asked for"};
     Param<bool> strict_envelopes{this, "strict_rfc821_envelopes", "no",
                                  "addresses of MAIL and RCPT must be in angle brackets"};
     Param<std::string> bare_newline{this, "smtpd_forbid_bare_newline", "no",
@@ -86,7 +87,9 @@ struct SmtpdParams : ParamSet {
     Param<std::string> upstream_hosts{this, "smtpd_upstream_proxy_hosts", "",
                                       "clients whose connections may begin with a PROXY header"};
 
-    // The filter before the queue.
+    // Filters.
+    Param<std::string> content_filter{this, "content_filter", "",
+                                      "transport:nexthop of a filter for all mail"};
     Param<std::string> proxy_filter{this, "smtpd_proxy_filter", "",
                                     "host and port of the before-queue filter"};
     Param<std::string> proxy_ehlo{this, "smtpd_proxy_ehlo", "$myhostname",
@@ -172,6 +175,8 @@ struct SmtpdParams : ParamSet {
                                           "refuse recipients that no table of their domain lists"};
     Param<bool> reject_unlisted_sender{this, "smtpd_reject_unlisted_sender", "no",
                                        "refuse senders of our domains that no table lists"};
+    Param<std::string> permit_actions{this, "smtpd_log_access_permit_actions", "",
+                                      "restrictions that are logged when they permit"};
     Param<std::vector<std::string>> overrides{this, "receive_override_options", "",
                                               "checks and mappings that are left out here"};
     Param<std::vector<std::string>> parent_domains{
@@ -260,6 +265,8 @@ struct SmtpdParams : ParamSet {
                                              "the action when there is no answer"};
     Param<std::string> policy_context{this, "smtpd_policy_service_policy_context", "",
                                       "the attribute policy_context of each question"};
+    Param<std::string> level{this, "compatibility_level", "0",
+                             "the release whose defaults are wanted where they have changed"};
     Param<std::string> stress{this, "stress", "", "set by the master when a service is overloaded"};
 
     // Which recipients exist.

@@ -6,6 +6,7 @@
 #include "dns/resolver.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "mail/dsn.h"
 #include "table/ask.h"
 
 #include <algorithm>
@@ -18,6 +19,8 @@ namespace bulkhead
 
 namespace
 {
+
+constexpr std::string_view error_transport = "error";
 
 Error at_parameter(const Config& config, std::string_view name, const Error& error)
 {
@@ -123,6 +126,10 @@ Result<> Policy::open_lists(const Config& config)
     if (!exclusions)
         return at_parameter(config, "smtpd_forbid_bare_newline_exclusions", exclusions.error());
     bare_newline_exclusions_ = *std::move(exclusions);
+    auto permits = MatchList::open(params_.permit_actions());
+    if (!permits)
+        return at_parameter(config, "smtpd_log_access_permit_actions", permits.error());
+    permit_actions_ = *std::move(permits);
     LocalDomains::Settings interfaces;
     interfaces.inet_interfaces = params_.inet_interfaces();
     auto own = LocalDomains::open(interfaces);
@@ -139,6 +146,7 @@ Result<> Policy::open_lists(const Config& config)
     if (!backups)
         return at_parameter(config, "permit_mx_backup_networks", backups.error());
     backup_networks_ = *std::move(backups);
+    version_ = config.get("mail_version");
     expansion_characters_ = unescaped(params_.expansion_filter().text);
 
     for (const std::string& word : parse_list(params_.header_rewrite_clients())) {
@@ -183,7 +191,8 @@ bool Policy::is_stale() const
     const auto stale = [](const auto* part) { return part->is_stale(); };
     const auto class_stale = [](const auto& row) { return row.second.is_stale(); };
     return std::ranges::any_of(lists, stale) || std::ranges::any_of(classes_, class_stale) ||
-           std::ranges::any_of(tables, stale) || mynetworks_.is_stale();
+           std::ranges::any_of(tables, stale) || mynetworks_.is_stale() || permit_actions_.is_stale() ||
+           bare_newline_exclusions_.is_stale() || backup_networks_.is_stale();
 }
 
 Task<Verdict> Policy::check(Step step, const AccessSubject& subject) const
@@ -271,7 +280,7 @@ bool Policy::is_own_address(std::string_view address) const
     return static_cast<bool>(own_addresses_.contains(fmt::format("[{}]", address)));
 }
 
-Task<bool> Policy::is_local_client(const Peer& client) const
+Task<Result<bool>> Policy::is_local_client(const Peer& client) const
 {
     if (!client.network || (local_by_interface_ && is_own_address(client.address)))
         co_return true;
@@ -279,6 +288,8 @@ Task<bool> Policy::is_local_client(const Peer& client) const
         co_return false;
     const auto match = [&] { return mynetworks_.match(client.address); };
     const ListMatch ours = co_await ask(mynetworks_.may_block(), match);
+    if (ours.is_broken())
+        co_return Error(Fault::config, "mynetworks: " + ours.reason);
     co_return static_cast<bool>(ours);
 }
 
@@ -326,14 +337,17 @@ Listing Policy::find_listing(const ipc::Resolved& resolved) const
         {Class::relay, &relays_, params_.unknown_relay_code(), "relay recipient"},
     }};
     const auto row = std::ranges::find(rows, resolved.address_class, &Row::address_class);
-    if (row == rows.end() || (row->tables != nullptr && row->tables->empty()))
+    const bool undeliverable = resolved.transport == error_transport;
+    const bool limited = row != rows.end() && (row->tables == nullptr || !row->tables->empty());
+    if (!undeliverable && !limited)
         return {};
 
     AddressKeyOptions options = key_options_;
     const bool local = resolved.address_class == Class::local;
     options.is_local = [local](std::string_view) { return local; };
     const auto mapped = mapping_keys(resolved.recipient, options);
-    const auto mailbox = row->tables ? mailbox_keys(resolved.recipient, options) : std::vector<AddressKey>();
+    const bool by_mailbox = !undeliverable && row->tables != nullptr;
+    const auto mailbox = by_mailbox ? mailbox_keys(resolved.recipient, options) : std::vector<AddressKey>();
     struct Question {
         TableList* tables;
         const std::vector<AddressKey>* keys;
@@ -343,7 +357,7 @@ Listing Policy::find_listing(const ipc::Resolved& resolved) const
         {&recipient_canonical_, &mapped},
         {&canonical_, &mapped},
         {&aliases_, &mapped},
-        {row->tables, &mailbox},
+        {by_mailbox ? row->tables : nullptr, &mailbox},
     }};
     Listing listing;
     for (const Question& question : questions) {
@@ -358,6 +372,15 @@ Listing Policy::find_listing(const ipc::Resolved& resolved) const
         }
     }
     listing.listed = false;
+    // The error transport says why: relocated users, "error:" in transport maps.  In a domain of
+    // aliases it says no more than that there is no such alias.
+    if (undeliverable && resolved.address_class != Class::virtual_alias) {
+        const auto [status, reason] = split_status(resolved.nexthop);
+        listing.status = status ? status->text() : "5.0.0";
+        listing.code = listing.status.starts_with('4') ? 450 : 550;
+        listing.reason = trim(reason);
+        return listing;
+    }
     listing.code = row->code;
     listing.reason =
         params_.show_table_name() ? fmt::format("User unknown in {} table", row->name) : "User unknown";

@@ -36,6 +36,7 @@ struct Listing {
     bool listed = true;
     std::string failure; // a table could not answer
     int code = 0;        // when not listed
+    std::string status;  // "5.1.6"; empty: the one for unknown users
     std::string reason;  // "User unknown in local recipient table"
 };
 
@@ -54,8 +55,8 @@ public:
     // client, helo and sender restrictions to the recipient).  A verdict that does not refuse lets pass.
     Task<Verdict> check(Step step, const AccessSubject& subject) const;
 
-    // Headers of this client's mail are ours to complete.
-    Task<bool> is_local_client(const Peer& client) const;
+    // Headers of this client's mail are ours to complete.  Fault::config: mynetworks cannot say.
+    Task<Result<bool>> is_local_client(const Peer& client) const;
     Task<bool> forbids_bare_newline(const Peer& client) const;
 
     // A table has changed: the worker should hand over.
@@ -86,6 +87,8 @@ public:
     std::string expansion_filtered(std::string text) const;
 
     const MatchList& mynetworks() const { return mynetworks_; }
+    const MatchList& permit_actions() const { return permit_actions_; }
+    const std::string& version() const { return version_; } // mail_version
     TableList& client_certificates() const { return client_certificates_; }
     TableList& sender_logins() const { return sender_logins_; }
     const AddressKeyOptions& key_options() const { return key_options_; }
@@ -118,10 +121,12 @@ private:
     mutable ipc::Service verify_;
     MatchList mynetworks_;
     MatchList bare_newline_exclusions_;
+    MatchList permit_actions_;
     MatchList backup_networks_;
     LocalDomains own_addresses_;     // of inet_interfaces
     LocalDomains reached_addresses_; // those, and proxy_interfaces
     std::string expansion_characters_;
+    std::string version_;
     std::map<std::string, RestrictionList, std::less<>> classes_; // by name in lower case
     mutable std::map<std::string, std::unique_ptr<PolicyServer>, std::less<>> policy_servers_;
     AddressKeyOptions key_options_;

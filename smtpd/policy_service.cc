@@ -148,7 +148,7 @@ Result<PolicyServerSpec> parse_policy_server(std::string_view text, const Policy
     return spec;
 }
 
-std::string policy_request(const AccessSubject& subject, std::string_view context, std::string_view stress)
+std::string policy_request(const AccessSubject& subject, const PolicyFacts& facts)
 {
     const Peer& client = subject.client;
     const bool counts = subject.stage == "DATA" || subject.stage == "END-OF-MESSAGE";
@@ -170,12 +170,15 @@ std::string policy_request(const AccessSubject& subject, std::string_view contex
     add(request, "instance", subject.instance);
     add(request, "size", std::to_string(subject.size));
     add(request, "etrn_domain", subject.etrn_domain);
-    add(request, "stress", stress);
+    add(request, "stress", facts.stress);
     add(request, "sasl_method", subject.sasl_method);
     add(request, "sasl_username", subject.sasl_username);
     add(request, "sasl_sender", subject.sasl_sender);
     add_tls(request, subject.tls);
-    add(request, "policy_context", context);
+    add(request, "policy_context", facts.context);
+    add(request, "compatibility_level", facts.level);
+    add(request, "mail_version", facts.version);
+    add(request, "tls_sni", subject.tls != nullptr ? subject.tls->server_name : std::string());
     request += '\n';
     return request;
 }

@@ -49,7 +49,13 @@ struct PolicyServerSpec {
 Result<PolicyServerSpec> parse_policy_server(std::string_view text, const PolicyServerOptions& defaults);
 
 // The lines of a question, with the empty one at the end.
-std::string policy_request(const AccessSubject& subject, std::string_view context, std::string_view stress);
+struct PolicyFacts { // of the configuration
+    std::string_view context;
+    std::string_view stress;
+    std::string_view level;   // compatibility_level
+    std::string_view version; // mail_version
+};
+std::string policy_request(const AccessSubject& subject, const PolicyFacts& facts);
 
 // Collects the lines of an answer.
 class PolicyReply

@@ -334,7 +334,9 @@ Verdict AccessCheck::act_on_message(const AccessAction& action, Part part, std::
 // A table may name restrictions, and classes of them.
 Task<Verdict> AccessCheck::run_named(std::string names, std::string_view source)
 {
-    const RestrictionList list = RestrictionList::parse(names, &policy_);
+    RestrictionList list = RestrictionList::parse_names(names, &policy_);
+    const auto open = [&] { list.open_tables(); };
+    co_await ask(list.has_tables(), open);
     const std::vector<std::string> problems = list.problems();
     if (!problems.empty())
         co_return server_error(fmt::format("{}: {}", source, problems.front()));

@@ -132,7 +132,8 @@ Task<Verdict> AccessCheck::is_listed(std::string_view address, bool is_sender)
     if (listing.listed)
         co_return Verdict();
     const std::string who = rejected(is_sender ? Part::sender : Part::recipient);
-    co_return refusal(listing.code, is_sender ? "5.1.0" : "5.1.1",
+    const std::string_view unknown = is_sender ? "5.1.0" : "5.1.1";
+    co_return refusal(listing.code, listing.status.empty() ? unknown : listing.status,
                       fmt::format("{}: {}", who, listing.reason));
 }
 
@@ -209,16 +210,19 @@ Task<Verdict> AccessCheck::reject_unverified(const Rule& rule)
         verdict.text = "Address verification in progress";
     const std::string& own =
         sender ? params.unverified_sender_reason() : params.unverified_recipient_reason();
+    const int final_code = sender ? params.unverified_sender_code() : params.unverified_recipient_code();
+    const int code =
+        final ? final_code
+              : (sender ? params.unverified_sender_defer_code() : params.unverified_recipient_defer_code());
+    // Whether the client may try again decides the word.
+    const std::string_view what = code >= 500 ? "undeliverable" : "unverified";
     const std::string text = final && !own.empty()
                                  ? fmt::format("{}: {}", rejected(part), own)
-                                 : fmt::format("{}: unverified address: {}", rejected(part), verdict.text);
+                                 : fmt::format("{}: {} address: {}", rejected(part), what, verdict.text);
     const std::string_view status = sender ? "5.1.7" : "5.1.1";
-    if (final)
-        co_return refusal(sender ? params.unverified_sender_code() : params.unverified_recipient_code(),
-                          status, text);
-    const int code =
-        sender ? params.unverified_sender_defer_code() : params.unverified_recipient_defer_code();
     const Verdict later = refusal(code, status, text);
+    if (final)
+        co_return later;
     co_return tempfail(sender ? params.unverified_sender_tempfail() : params.unverified_recipient_tempfail(),
                        later);
 }

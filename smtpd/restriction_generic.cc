@@ -72,7 +72,10 @@ Task<Verdict> AccessCheck::reject_unauth_pipelining(const Rule&)
 Task<Verdict> AccessCheck::check_policy_service(const Rule& rule)
 {
     PolicyServer& server = *rule.server;
-    std::string request = policy_request(subject_, server.spec().options.context, policy_.params().stress());
+    const SmtpdParams& params = policy_.params();
+    const PolicyFacts facts{server.spec().options.context, params.stress(), params.level(),
+                            policy_.version()};
+    std::string request = policy_request(subject_, facts);
     const std::string answer = co_await server.ask(std::move(request));
     AccessAction action = parse_access_action(answer);
     const std::string source = "policy server " + server.spec().name();

@@ -6,6 +6,7 @@
 #include "config/values.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "table/ask.h"
 
 #include <algorithm>
 #include <array>
@@ -159,8 +160,7 @@ Result<> take_argument(Rule& rule, std::string_view text, const Policy* policy)
     case Argument::none:
         break;
     case Argument::table:
-        rule.tables = std::make_unique<TableList>(TableList::open(text));
-        break;
+        break; // open_tables()
     case Argument::dns_list: {
         TRY(rule.dns_list, DnsList::parse(text));
         break;
@@ -185,6 +185,26 @@ Result<> take_argument(Rule& rule, std::string_view text, const Policy* policy)
 } // namespace
 
 RestrictionList RestrictionList::parse(std::string_view text, const Policy* policy)
+{
+    RestrictionList list = parse_names(text, policy);
+    list.open_tables();
+    return list;
+}
+
+void RestrictionList::open_tables()
+{
+    for (Rule& rule : rules_)
+        if (rule.what->argument == Argument::table)
+            rule.tables = std::make_unique<TableList>(TableList::open(rule.text));
+}
+
+bool RestrictionList::has_tables() const
+{
+    return std::ranges::any_of(rules_,
+                               [](const Rule& rule) { return rule.what->argument == Argument::table; });
+}
+
+RestrictionList RestrictionList::parse_names(std::string_view text, const Policy* policy)
 {
     RestrictionList list;
     const std::vector<std::string> words = parse_list(text);
@@ -245,7 +265,7 @@ bool RestrictionList::can_stop_relaying(const Policy* policy, int depth) const
 Task<Verdict> AccessCheck::run(const RestrictionList& list, ListUse use)
 {
     use_ = use;
-    warns_ = warn_next_ = false;
+    warns_ = warn_next_ = told_permit_ = false;
     co_return co_await run_rules(list.rules());
 }
 
@@ -265,10 +285,27 @@ Task<Verdict> AccessCheck::run_rules(const std::vector<Rule>& rules)
         const auto evaluate = rule.what->evaluate;
         Verdict verdict = co_await (this->*evaluate)(rule);
         decided = settle(std::move(verdict), warns);
+        const std::string_view name = rule.what->name.empty() ? std::string_view(rule.text) : rule.what->name;
+        if (decided && !decided->refused())
+            co_await log_permit(name);
     }
     warns_ = outer_warns;
     asked_ahead_ = outer_ahead;
     co_return decided ? *std::move(decided) : Verdict();
+}
+
+// smtpd_log_access_permit_actions: the innermost rule, once.
+Task<> AccessCheck::log_permit(std::string_view name)
+{
+    const MatchList& wanted = policy_.permit_actions();
+    if (wanted.empty() || std::exchange(told_permit_, true))
+        co_return;
+    const auto look_up = [&] { return wanted.match(name); };
+    const ListMatch match = co_await ask(wanted.may_block(), look_up);
+    if (match.is_broken())
+        log::warn("smtpd_log_access_permit_actions: " + match.reason);
+    else if (match)
+        log_access("permit", fmt::format("action={} for {}", name, class_and_name(list_part(), "{1}={0}")));
 }
 
 // What a rule's verdict means here; nothing when the list goes on.
@@ -361,10 +398,10 @@ Task<Verdict> AccessCheck::follow_class(const Rule& rule)
 }
 
 // "<a@b>: Sender address", to be followed by what happens to it.
-std::string AccessCheck::class_and_name(Part part) const
+std::string AccessCheck::class_and_name(Part part, std::string_view form) const
 {
-    const auto told = [](std::string_view name, std::string_view what) {
-        return fmt::format("<{}>: {}", name, what);
+    const auto told = [form](std::string_view name, std::string_view what) {
+        return fmt::format(fmt::runtime(form), name, what);
     };
     switch (part) {
     case Part::helo:

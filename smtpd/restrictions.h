@@ -70,6 +70,12 @@ public:
     // policy knows restriction classes and policy servers; null: there are none.
     static RestrictionList parse(std::string_view text, const Policy* policy = nullptr);
 
+    // The same in two steps, for lists that are named while sessions run: opening tables may take
+    // its time, and is for a thread of the pool.
+    static RestrictionList parse_names(std::string_view text, const Policy* policy);
+    void open_tables();
+    bool has_tables() const;
+
     std::vector<std::string> problems() const;
 
     const std::vector<Rule>& rules() const { return rules_; }
@@ -109,6 +115,7 @@ private:
     // ---- restrictions.cc ----
     Task<Verdict> run_rules(const std::vector<Rule>& rules);
     std::optional<Verdict> settle(Verdict verdict, bool warns);
+    Task<> log_permit(std::string_view name);
     Task<Verdict> misconfigured(const Rule& rule);
     Task<Verdict> follow_class(const Rule& rule);
     Verdict refusal(int code, std::string_view dsn, std::string text) const;
@@ -117,7 +124,7 @@ private:
     Verdict look_up_failed(std::string_view what, std::string_view reason) const;
     std::string rejected(Part part) const;
     std::string list_rejected() const;
-    std::string class_and_name(Part part) const;
+    std::string class_and_name(Part part, std::string_view form = "<{}>: {}") const;
     Part list_part() const;
     Result<int> enter();
     void log_access(std::string_view what, std::string_view text) const;
@@ -208,6 +215,7 @@ private:
     ListUse use_{};
     bool warns_ = false; // warn_if_reject: the rule that runs may only warn
     bool warn_next_ = false;
+    bool told_permit_ = false;    // the log has it
     std::size_t asked_ahead_ = 0; // rules of the list that runs
     int depth_ = 0;
 };

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <ctime>
 #include <deque>
+#include <mutex>
 #include <vector>
 
 #include <fmt/format.h>
@@ -33,6 +34,7 @@ constexpr std::size_t max_batch = 16 * 1024; // bytes of one datagram
 constexpr std::size_t max_pending = 1 << 20; // bytes kept while the receiver is slow
 
 struct Logger {
+    std::recursive_mutex mutex; // look-ups on pool threads log too
     Target target;
     std::string tag = "postfix";
     std::string host = "localhost";
@@ -256,6 +258,7 @@ void use_descriptor(int fd)
 void write(Severity severity, std::string_view text)
 {
     Logger& self = logger();
+    const std::lock_guard lock(self.mutex);
     const std::string clean = printable(text.substr(0, max_text), true);
     const std::string_view prefix = severity_prefix(severity);
     const auto kind = self.target.kind;
@@ -284,6 +287,7 @@ void write(Severity severity, std::string_view text)
 void flush(bool patient)
 {
     Logger& self = logger();
+    const std::lock_guard lock(self.mutex);
     int patience = patient ? 10 : 0;
     while (!self.pending.empty()) {
         if (send_block(self, self.pending.front())) {

@@ -160,7 +160,7 @@ Answer<MailCommand> parse_mail(std::string_view arguments, const CommandOptions&
     const auto text = after_keyword(arguments, "FROM", options.strict);
     if (!text || trim(*text).empty())
         return syntax("Syntax: MAIL FROM:<address>");
-    const PathOptions path_options{options.strict, options.smtputf8};
+    const PathOptions path_options{options.strict, options.smtputf8 || options.utf8_undeclared};
     auto leading = parse_leading_path(*text, path_options);
     if (!leading)
         return std::unexpected(Reply(501, "5.1.7", "Bad sender address syntax"));
@@ -169,7 +169,7 @@ Answer<MailCommand> parse_mail(std::string_view arguments, const CommandOptions&
     command.sender = std::move(leading->path);
     if (auto refusal = apply_all(leading->rest, options, command))
         return std::unexpected(*std::move(refusal));
-    if (!command.smtputf8 && has_8bit(command.sender.address))
+    if (!command.smtputf8 && !options.utf8_undeclared && has_8bit(command.sender.address))
         return std::unexpected(Reply(553, "5.6.7", "Must declare SMTPUTF8 to send a non-ASCII address"));
     return command;
 }
@@ -179,7 +179,7 @@ Answer<RcptCommand> parse_rcpt(std::string_view arguments, const CommandOptions&
     const auto text = after_keyword(arguments, "TO", options.strict);
     if (!text || trim(*text).empty())
         return syntax("Syntax: RCPT TO:<address>");
-    const PathOptions path_options{options.strict, options.smtputf8};
+    const PathOptions path_options{options.strict, options.smtputf8 || options.utf8_undeclared};
     auto leading = parse_leading_path(*text, path_options);
     if (!leading || leading->path.is_null())
         return std::unexpected(Reply(501, "5.1.3", "Bad recipient address syntax"));

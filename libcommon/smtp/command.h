@@ -38,8 +38,9 @@ struct CommandOptions {
     bool eightbit = true;
     bool dsn = true;
     bool auth = false;
-    bool smtputf8 = false;       // MAIL: offered; RCPT: asked for by this transaction's MAIL
-    std::size_t parameters = 20; // at most so many in one command
+    bool smtputf8 = false;        // MAIL: offered; RCPT: asked for by this transaction's MAIL
+    bool utf8_undeclared = false; // addresses may have UTF-8 without it
+    std::size_t parameters = 20;  // at most so many in one command
 };
 
 enum class BodyType { none, seven_bit, eight_bit_mime };

@@ -25,7 +25,8 @@ namespace bulkhead::smtpd_test
 {
 
 // Answers for cleanup and rewrite.  Domains: local.test, alias.test, virtual.test and
-// relay.test are of the classes that their names say; broken.test cannot be resolved.
+// relay.test are of the classes that their names say; broken.test cannot be resolved, gone.test and
+// closed.test lead to the error transport.
 class FakeServices
 {
 public:

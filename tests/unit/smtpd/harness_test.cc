@@ -39,6 +39,12 @@ ipc::Message answer_to(const ipc::Message& request)
     const std::string domain(split_address(asked->address).domain);
     if (domain == "broken.test")
         return ipc::failure("the resolver is broken");
+    if (domain == "gone.test")
+        return ipc::encode(ipc::Resolved{"error", "5.1.6 User has moved to x@new.test", asked->address,
+                                         ipc::AddressClass::relay});
+    if (domain == "closed.test")
+        return ipc::encode(
+            ipc::Resolved{"error", "4.2.1 closed today", asked->address, ipc::AddressClass::relay});
     return ipc::encode(ipc::Resolved{"smtp", domain, asked->address, class_of(domain)});
 }
 

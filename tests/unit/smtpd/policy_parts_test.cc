@@ -77,10 +77,11 @@ TEST(PolicyServer, AQuestionIsOneOfLines)
     peer.address = "192.0.2.1";
     AccessSubject subject("RCPT", peer);
     subject.sender = "evil\n\naction=OK@x.test";
-    const std::string request = policy_request(subject, "c", "");
+    const std::string request = policy_request(subject, PolicyFacts{"c", "", "3.6", "9.9"});
     EXPECT_THAT(request, testing::HasSubstr("\nsender=evil??action=OK@x.test\n"));
     EXPECT_THAT(request, testing::StartsWith("request=smtpd_access_policy\nprotocol_state=RCPT\n"));
-    EXPECT_THAT(request, testing::EndsWith("\npolicy_context=c\n\n"));
+    EXPECT_THAT(request, testing::EndsWith(
+                             "\npolicy_context=c\ncompatibility_level=3.6\nmail_version=9.9\ntls_sni=\n\n"));
     EXPECT_EQ(request.find("\n\n"), request.size() - 2);
 }
 

@@ -206,6 +206,36 @@ TEST(Session, SilentClientIsToldAndLeft)
     });
 }
 
+TEST(Session, LogsThePermitsThatAreAskedFor)
+{
+    testing::internal::CaptureStderr();
+    Harness harness("smtpd_log_access_permit_actions = permit_mynetworks, own_class\n"
+                    "smtpd_restriction_classes = own_class\nown_class = permit\n"
+                    "smtpd_client_restrictions = own_class\n");
+    harness.network = true;
+    harness.talk([](BlockingClient& client) {
+        client.read_reply();
+        client.say("EHLO c.test");
+        client.say("MAIL FROM:<a@ext.test>");
+        EXPECT_EQ(client.say("RCPT TO:<b@ext.test>"), "250 2.1.5 Ok");
+    });
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(log, HasSubstr("NOQUEUE: permit: RCPT from unknown[127.0.0.1]: action=permit_mynetworks for "
+                               "Recipient address=b@ext.test; from=<a@ext.test> to=<b@ext.test>"));
+    EXPECT_THAT(log, testing::Not(HasSubstr("action=own_class"))); // the rule inside has decided
+}
+
+TEST(Session, ContentFilterIsInTheEnvelope)
+{
+    Harness harness("content_filter = scan:[127.0.0.1]:10025\n");
+    harness.talk([](BlockingClient& client) {
+        EXPECT_THAT(send_message(client, "MAIL FROM:<a@ext.test>", {"<user@local.test>"}, "x\r\n.\r\n"),
+                    StartsWith("250 "));
+    });
+    ASSERT_EQ(harness.services.messages.size(), 1U);
+    EXPECT_TRUE(has(records_of(harness.services.messages[0]), "L scan:[127.0.0.1]:10025"));
+}
+
 } // namespace
 
 } // namespace bulkhead::smtpd_test
