@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "config/config.h"
+#include "config/environment.h"
 #include "config/install_paths.h"
 #include "config/maillog.h"
 #include "control_client.h"
@@ -175,7 +176,7 @@ std::string primary_spool(const Request& request)
     const auto config = Config::load(primary, {}, "bulkhead");
     if (!config)
         return {};
-    const std::vector<std::string> listed = config->get_list("multi_instance_directories");
+    const std::vector<std::string> listed = secondary_directories(*config);
     const bool is_listed = std::find(listed.begin(), listed.end(), request.directory) != listed.end();
     return is_listed && running_master(config->queue_directory()) ? config->queue_directory() : "";
 }

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "config/environment.h"
 #include "config/install_paths.h"
 #include "config/maillog.h"
 #include "os/jail.h"
@@ -85,8 +86,9 @@ Result<> check_listed(const std::string& directory)
         return {};
     TRY_VOID(check_trusted(standard + "/main.cf"));
     TRY(const Config config, Config::load(standard));
+    const std::vector<std::string> environments = secondary_directories(config);
     if (lists(config, "alternate_config_directories", directory) ||
-        lists(config, "multi_instance_directories", directory))
+        std::find(environments.begin(), environments.end(), directory) != environments.end())
         return {};
     return Error{Fault::refused, fmt::format("unauthorized configuration directory name: {}", directory)};
 }

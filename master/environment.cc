@@ -248,7 +248,8 @@ void Environment::sleep()
     std::vector<Listener> closed;
     for (const auto& service : services_)
         for (const Endpoint& endpoint : service->plan().endpoints)
-            if (const auto found = listeners_.find(endpoint.key); endpoint.is_inner && found != listeners_.end()) {
+            if (const auto found = listeners_.find(endpoint.key);
+                endpoint.is_inner && found != listeners_.end()) {
                 closed.push_back(std::move(found->second));
                 listeners_.erase(found);
             }

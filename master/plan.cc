@@ -4,6 +4,7 @@
 #include "config/environment.h"
 #include "config/value_check.h"
 #include "os/files.h"
+#include "secrets.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -282,6 +283,8 @@ Result<EnvironmentPlan> plan_environment(const std::string& config_directory, bo
         return at(config, "maillog_format", Fault::config, "must be classic or json");
     for (const std::string_view file : {"", "/main.cf", "/master.cf"})
         warn_of_writable(fmt::format("{}{}", config_directory, file), plan.warnings);
+    const std::vector<std::string> open_secrets = warn_of_open_secrets(config);
+    plan.warnings.insert(plan.warnings.end(), open_secrets.begin(), open_secrets.end());
     TRY_VOID(plan_services(*source, plan));
     return plan;
 }

@@ -33,7 +33,7 @@ struct ServicePlan {
     Seconds wakeup{0};
     bool wakeup_only_if_used = false;
     bool debugger = false;
-    bool is_privileged = false; // unpriv "n": may act as other users
+    bool is_privileged = false;         // unpriv "n": may act as other users
     std::vector<std::string> options;   // -n to -D
     std::vector<std::string> arguments; // the line's own
     std::vector<Endpoint> endpoints;
@@ -72,7 +72,7 @@ struct EnvironmentPlan {
     CgroupLimits limits;
     bool wants_limits = false; // memory or CPU weight is set
     std::string limits_place;  // where main.cf says so
-    Seconds drain_time{0}; // of a primary: what SIGTERM leaves to sessions and deliveries
+    Seconds drain_time{0};     // of a primary: what SIGTERM leaves to sessions and deliveries
     MaillogSettings log;
     UniqueFd main_cf;                               // sealed: what this generation's workers read
     std::vector<std::string> worker_environment;    // NAME=value

@@ -42,7 +42,7 @@ void Service::listen(std::vector<const Listener*> listeners)
     }
 }
 
-void Service::listen_also(std::vector<const Listener*> listeners)
+void Service::listen_on(std::vector<const Listener*> listeners)
 {
     listen(std::move(listeners));
     update_watch();
@@ -109,9 +109,12 @@ bool Service::has_active_worker() const
     return std::ranges::any_of(workers_, &Worker::is_active);
 }
 
-// Whether the process limit allows one more.
+// Whether the process limits allow one more.  That of the environment never keeps a service from its
+// first worker: the others may be waiting for what it does.
 bool Service::has_room() const
 {
+    if (!workers_.empty() && host_.process_count >= host_.plan.process_limit)
+        return false;
     if (plan_.limit == 0)
         return true;
     const auto limit = static_cast<std::size_t>(plan_.limit);
@@ -161,9 +164,11 @@ void Service::note_overflow()
     const SteadyTime now = SteadyClock::now();
     const bool is_news = now >= stress_until_;
     stress_until_ = now + stress_time;
+    const bool own = host_.process_count < host_.plan.process_limit;
     if (is_news)
-        warn(fmt::format("service \"{}\" ({}) has reached its process limit \"{}\": new clients have to wait",
-                         plan_.name, plan_.place, plan_.limit));
+        warn(fmt::format("service \"{}\" ({}) has reached {} limit \"{}\": new clients have to wait",
+                         plan_.name, plan_.place, own ? "its process" : "environment_process",
+                         own ? static_cast<std::size_t>(plan_.limit) : host_.plan.process_limit));
 }
 
 void Service::start(bool with_wake_order)
@@ -179,6 +184,8 @@ void Service::start(bool with_wake_order)
                 .main_cf = host_.plan.main_cf.get(),
                 .listeners = listeners_};
     what.environment.push_back(fmt::format("MAIL_SERVICE_MAXPROC={}", plan_.limit));
+    if (plan_.is_privileged)
+        what.environment.push_back(fmt::format("{}={}", ipc::refused_ids_variable, host_.refused_ids()));
     auto launched = launch(what);
     if (!launched) {
         warn(fmt::format("service \"{}\" ({}): {} -- throttling", plan_.name, plan_.place,
@@ -186,6 +193,11 @@ void Service::start(bool with_wake_order)
         pause(throttle_.note(Throttle::Ending::bad_startup, SteadyClock::now()));
         return;
     }
+    // Before it has read its configuration, let alone a stranger's bytes.
+    if (host_.group)
+        if (const auto added = host_.group->add(launched->pid); !added)
+            warn(added.error().context);
+    ++host_.process_count;
     wake_at_ = 0;
     Worker& worker = workers_.emplace_back();
     worker.pid = launched->pid;
@@ -244,6 +256,8 @@ void Service::worker_ended(pid_t pid, int status)
     const auto found = std::ranges::find(workers_, pid, &Worker::pid);
     if (found == workers_.end())
         return;
+    --host_.process_count;
+    host_.process_ended();
     take_reports(*found); // one that was sent just before the end may still wait
     const bool was_told = found->told_to_leave;
     const auto ending = judge(*found, status);

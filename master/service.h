@@ -30,9 +30,13 @@ struct ServiceHost {
     EnvironmentPlan plan; // the running generation, without its services
     std::string label;    // in front of log lines: empty for the primary, else "NAME: "
     ProcessTable& processes;
-    std::function<void()> mail_may_wait; // the queue manager may not have heard of all mail
-    std::function<Result<>()> wake;      // before the first worker: the inner sockets
-    std::string last_error = {};         // the last thing that was warned of
+    std::function<void()> mail_may_wait;      // the queue manager may not have heard of all mail
+    std::function<Result<>()> wake;           // before the first worker: the inner sockets
+    std::function<void()> process_ended;      // the last one may have gone
+    std::function<std::string()> refused_ids; // RefusedIds of os/jail.h, for those who may act as others
+    std::optional<Cgroup> group = {};         // of all workers, when the environment has limits
+    std::size_t process_count = 0;
+    std::string last_error = {}; // the last thing that was warned of
 };
 
 class Service
@@ -48,8 +52,8 @@ public:
     // when they are needed.  begin() must follow.
     void reload(ServicePlan plan, std::vector<const Listener*> listeners);
 
-    // Sockets that were not there at the start.
-    void listen_also(std::vector<const Listener*> listeners);
+    // Sockets that were not there at the start, or are no longer.
+    void listen_on(std::vector<const Listener*> listeners);
 
     void drain();         // workers finish and leave; none is started any more
     void drain_workers(); // the same, but new ones are started when needed
@@ -63,7 +67,7 @@ public:
     void worker_ended(pid_t pid, int status);
 
     const ServicePlan& plan() const { return plan_; }
-    bool listens() const { return listeners_.size() == plan_.endpoints.size(); }
+    std::size_t listener_count() const { return listeners_.size(); }
     std::size_t worker_count() const { return workers_.size(); }
     std::uint64_t session_count() const;
     void append_pids(std::vector<pid_t>& to) const;

@@ -90,7 +90,7 @@ private:
     Environments environments_; // the primary is the first
     Claims claims_;
     std::unique_ptr<FolderWatch> folder_watch_;
-    std::optional<Result<CgroupTree>> groups_; // of the first environment that asks
+    std::optional<Result<CgroupTree>> groups_;   // of the first environment that asks
     std::map<std::string, std::string> refused_; // folder -> reason
     std::map<std::string, std::string> idle_;    // folder -> why it does not run: "disabled" or "stopped"
     std::vector<std::unique_ptr<SignalWatch>> signals_;

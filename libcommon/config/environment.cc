@@ -5,6 +5,11 @@
 #include "config/variables.h"
 #include "os/files.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
 #include <fmt/format.h>
 
 namespace bulkhead
@@ -58,9 +63,29 @@ std::vector<std::string> EnvironmentConfig::warnings() const
     return lines;
 }
 
+std::vector<std::string> environment_folders(const std::string& folder)
+{
+    std::vector<std::string> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+        if (!entry.path().filename().native().starts_with('.') && entry.is_directory(error))
+            found.push_back(entry.path().native());
+    std::ranges::sort(found);
+    return found;
+}
+
 std::vector<std::string> secondary_directories(const Config& primary)
 {
-    return primary.get_list("multi_instance_directories");
+    std::vector<std::string> all = primary.get_list("multi_instance_directories");
+    const std::string folder = primary.get("multi_instance_folder");
+    if (folder.empty())
+        return all;
+    for (std::string& directory : environment_folders(folder)) {
+        const bool is_listed = std::ranges::find(all, directory) != all.end();
+        if (!is_listed && ::access((directory + "/main.cf").c_str(), F_OK) == 0)
+            all.push_back(std::move(directory));
+    }
+    return all;
 }
 
 } // namespace bulkhead

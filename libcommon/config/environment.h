@@ -28,7 +28,11 @@ struct EnvironmentConfig {
 // multi_instance_enable says; a secondary one needs a multi_instance_name.
 Result<EnvironmentConfig> load_environment(const std::string& config_directory, bool primary);
 
-// The folders in the primary's multi_instance_directories, in order.
+// The subfolders of multi_instance_folder, by name; those whose name begins with a dot are not meant.
+std::vector<std::string> environment_folders(const std::string& folder);
+
+// The folders in the primary's multi_instance_directories, in order, then those with a main.cf in its
+// multi_instance_folder.
 std::vector<std::string> secondary_directories(const Config& primary);
 
 } // namespace bulkhead

@@ -17,6 +17,9 @@ inline constexpr int config_fd = 4;
 inline constexpr int control_fd = 5;      // in the worker
 inline constexpr int first_listen_fd = 6; // and the following ones, as many as -s says
 
+// Set for workers that may act as other users: as whom they may not (RefusedIds of os/jail.h).
+inline constexpr const char* refused_ids_variable = "MAIL_REFUSED_IDS";
+
 // What a worker is ready for.  The master watches a service's listening sockets
 // itself whenever none of its workers is `available`.
 enum class WorkerState : std::uint32_t {

@@ -45,6 +45,9 @@ namespace
 
 bool network_is_needed = false;
 
+// Enough for the sessions of one process, and what one may hold of the system's.
+constexpr rlim_t most_descriptors = 65536;
+
 cap_value_t kernel_value(Capability capability)
 {
     return capability == Capability::become_user ? CAP_SETUID : CAP_NET_BIND_SERVICE;
@@ -120,7 +123,7 @@ constexpr std::array allowed_calls = {
     "accept4", "bind", "connect", "listen", "socket", "socketpair", "getsockname", "getpeername",
     "getsockopt", "setsockopt", "recv", "recvfrom", "recvmsg", "recvmmsg", "send", "sendto", "sendmsg",
     "sendmmsg", "shutdown", "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "membarrier",
-    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "clone3", "clone", "exit",
+    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "exit",
     "exit_group", "set_tid_address", "arch_prctl", "sched_yield", "sched_getaffinity", "sched_getparam",
     "sched_getscheduler", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait",
     "rt_sigsuspend", "sigaltstack", "signalfd4", "kill", "tgkill", "gettid", "getpid", "getppid",
@@ -139,10 +142,56 @@ constexpr std::array deadly_calls = {
 };
 // clang-format on
 
+// With one of these flags a thread or a child begins in a namespace of its own, where it has all rights.
+// clone3 has its flags where a filter cannot look; who gets ENOSYS there uses clone.
+constexpr scmp_datum_t namespace_flags =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+
+using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
+
+Result<> load(const Filter& filter)
+{
+    if (const int fault = ::seccomp_load(filter.get()); fault != 0)
+        return system_error("seccomp_load", -fault);
+    return {};
+}
+
+// setfsuid and setfsgid answer EPERM for these ids.  A filter compares whole blocks of ids, of 2^n, as
+// networks are compared; the upper half of the register is not looked at by the kernel, nor by us.
+Result<> refuse_ids(const Filter& filter, int call, const std::vector<IdRange>& ranges)
+{
+    for (const IdRange& range : ranges) {
+        std::uint64_t next = range.first;
+        while (next <= range.last) {
+            std::uint64_t size = next == 0 ? std::uint64_t{1} << 31 : next & ~(next - 1);
+            while (next + size - 1 > range.last)
+                size /= 2;
+            const scmp_arg_cmp is_inside{0, SCMP_CMP_MASKED_EQ, 0xffffffff & ~(size - 1), next};
+            if (::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), call, 1, is_inside) != 0)
+                return Error{Fault::io, "seccomp rule for setfsuid failed"};
+            next += size;
+        }
+    }
+    return {};
+}
+
+// A filter of its own: of two filters the stricter answer counts.
+Result<> filter_identities(const RefusedIds& refused)
+{
+    if (refused.users.empty() && refused.groups.empty())
+        return {};
+    const Filter filter(::seccomp_init(SCMP_ACT_ALLOW), ::seccomp_release);
+    if (!filter)
+        return Error{Fault::io, "seccomp_init failed"};
+    TRY_VOID(refuse_ids(filter, SCMP_SYS(setfsuid), refused.users));
+    TRY_VOID(refuse_ids(filter, SCMP_SYS(setfsgid), refused.groups));
+    return load(filter);
+}
+
 Result<> filter_system_calls(const JailPolicy& policy)
 {
-    const std::unique_ptr<void, void (*)(scmp_filter_ctx)> filter(::seccomp_init(SCMP_ACT_ERRNO(ENOSYS)),
-                                                                  ::seccomp_release);
+    TRY_VOID(filter_identities(policy.refused));
+    const Filter filter(::seccomp_init(SCMP_ACT_ERRNO(ENOSYS)), ::seccomp_release);
     if (!filter)
         return Error{Fault::io, "seccomp_init failed"};
     const auto add = [&](std::uint32_t action, const char* name) {
@@ -155,6 +204,9 @@ Result<> filter_system_calls(const JailPolicy& policy)
     for (const char* name : deadly_calls)
         if (!add(SCMP_ACT_KILL_PROCESS, name))
             return Error{Fault::io, fmt::format("seccomp rule for {} failed", name)};
+    const scmp_arg_cmp is_plain{0, SCMP_CMP_MASKED_EQ, namespace_flags, 0};
+    if (::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, is_plain) != 0)
+        return Error{Fault::io, "seccomp rule for clone failed"};
     // Which address families a socket may have is where the classes of workers differ.
     std::vector<int> families{AF_UNIX};
     if (policy.network || network_is_needed)
@@ -164,9 +216,7 @@ Result<> filter_system_calls(const JailPolicy& policy)
         if (::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, is_family) != 0)
             return Error{Fault::io, "seccomp rule for socket failed"};
     }
-    if (const int fault = ::seccomp_load(filter.get()); fault != 0)
-        return system_error("seccomp_load", -fault);
-    return {};
+    return load(filter);
 }
 
 #else
@@ -178,7 +228,66 @@ Result<> filter_system_calls(const JailPolicy&)
 
 #endif
 
+// For good: nobody without CAP_SYS_RESOURCE raises a hard limit.
+void set_limits(const Jail& jail)
+{
+    const auto fix = [](auto which, rlim_t most) {
+        rlimit limit{};
+        ::getrlimit(which, &limit);
+        limit.rlim_max = std::min(limit.rlim_max, most);
+        limit.rlim_cur = std::min(limit.rlim_cur, most);
+        ::setrlimit(which, &limit);
+    };
+    fix(RLIMIT_CORE, 0);
+    fix(RLIMIT_NOFILE, most_descriptors);
+    if (jail.user && jail.policy.task_limit > 0)
+        fix(RLIMIT_NPROC, jail.policy.task_limit);
+}
+
+std::optional<IdRange> parse_range(std::string_view text)
+{
+    const auto dash = text.find('-');
+    const auto first = parse_unsigned(text.substr(0, dash));
+    const auto last = dash == std::string_view::npos ? first : parse_unsigned(text.substr(dash + 1));
+    if (!first || !last || *last > 0xffffffff || *first > *last)
+        return std::nullopt;
+    return IdRange{static_cast<std::uint32_t>(*first), static_cast<std::uint32_t>(*last)};
+}
+
+std::vector<IdRange> except(const std::vector<IdRange>& ranges, std::uint32_t id)
+{
+    std::vector<IdRange> result;
+    for (const IdRange& range : ranges) {
+        if (id < range.first || id > range.last) {
+            result.push_back(range);
+            continue;
+        }
+        if (id > range.first)
+            result.push_back({range.first, id - 1});
+        if (id < range.last)
+            result.push_back({id + 1, range.last});
+    }
+    return result;
+}
+
 } // namespace
+
+Result<RefusedIds> RefusedIds::parse(std::string_view text)
+{
+    RefusedIds ids;
+    for (const std::string_view word : split(text, " ")) {
+        const auto range = word.empty() ? std::nullopt : parse_range(word.substr(1));
+        if (!range || (word[0] != 'u' && word[0] != 'g'))
+            return Error{Fault::malformed, fmt::format("not a range of ids: {}", printable(word))};
+        (word[0] == 'u' ? ids.users : ids.groups).push_back(*range);
+    }
+    return ids;
+}
+
+RefusedIds RefusedIds::without(std::uint32_t user, std::uint32_t group) const
+{
+    return {except(users, user), except(groups, group)};
+}
 
 void allow_network_in_jail()
 {
@@ -200,8 +309,7 @@ Result<> enter_jail(const Jail& jail)
     // A change of user has cleared it: die with the master, whatever happens to it.
     if (jail.user && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         return system_error("prctl PR_SET_PDEATHSIG");
-    const rlimit no_core{0, 0};
-    ::setrlimit(RLIMIT_CORE, &no_core);
+    set_limits(jail);
     return filter_system_calls(jail.policy);
 }
 
@@ -220,7 +328,7 @@ std::size_t raise_descriptor_limit()
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return 64;
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
+    limit.rlim_cur = std::min(limit.rlim_max, most_descriptors);
     ::setrlimit(RLIMIT_NOFILE, &limit);
     return static_cast<std::size_t>(limit.rlim_cur);
 }

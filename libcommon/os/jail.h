@@ -8,8 +8,10 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bulkhead
@@ -28,9 +30,31 @@ Result<gid_t> find_group(const std::string& name);
 
 enum class Capability { become_user, bind_port };
 
+// Numbers of users or groups, both ends included.
+struct IdRange {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+
+    bool operator==(const IdRange&) const = default;
+};
+
+// Whom a worker with become_user may not act as, whatever it is told.
+struct RefusedIds {
+    std::vector<IdRange> users;
+    std::vector<IdRange> groups;
+
+    // "u0 u200-299 g117"; Fault::malformed for anything else.
+    static Result<RefusedIds> parse(std::string_view text);
+
+    // The same without these two: a worker goes back to what it is.
+    RefusedIds without(std::uint32_t user, std::uint32_t group) const;
+};
+
 struct JailPolicy {
     bool network = false;         // may make inet sockets (smtp); UNIX sockets are always possible
     std::vector<Capability> keep; // virtual: become_user, for setfsuid
+    RefusedIds refused;           // with become_user
+    std::uint64_t task_limit = 0; // processes and threads of its user; 0: the system's own limit
 };
 
 struct Jail {
@@ -53,7 +77,8 @@ Result<> enter_jail(const Jail& jail);
 // The bounding set stays: a set-user-id program that it starts works as installed.
 Result<> keep_rights_to_start_commands();
 
-// Raises the soft limit of open files to the hard one; the number that is now allowed.
+// Raises the soft limit of open files to the hard one, but to no more than anybody needs; the number that
+// is now allowed.  In the jail it cannot be raised any more.
 std::size_t raise_descriptor_limit();
 
 } // namespace bulkhead

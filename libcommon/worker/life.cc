@@ -33,6 +33,9 @@ namespace
 // sessions that exist go on.
 constexpr int accepts_per_turn = 64;
 
+// How old the counts in the status may be.
+constexpr Milliseconds count_interval{1000};
+
 // Descriptors that a session may need besides its own: a cleanup stream, files.
 constexpr std::size_t descriptors_per_session = 2;
 constexpr std::size_t spare_descriptors = 24;
@@ -51,7 +54,8 @@ class WorkerLife
 {
 public:
     WorkerLife(Worker& worker, WorkerArguments arguments)
-        : worker_(worker), arguments_(std::move(arguments)), idle_timer_([this] { idle_time_over(); })
+        : worker_(worker), arguments_(std::move(arguments)), idle_timer_([this] { idle_time_over(); }),
+          count_timer_([this] { send(present_state()); })
     {
         worker_.life_ = this;
         worker_.service_name_ = arguments_.service;
@@ -73,18 +77,21 @@ private:
     void open_log();
     void wait_for_debugger() const;
     Result<> enter();
+    static Result<> refuse_ids(Jail& jail);
     void listen();
     void accept_sessions(int fd);
     static Task<> run_session(WorkerLife* self, UniqueFd fd);
-    void session_over();
     static Task<> run_passed_session(WorkerLife* self, UniqueFd fd);
     Task<> serve(Session* session);
     bool is_full() const { return sessions_.size() + arriving_ >= session_limit_; }
+    void session_over();
     void obey_master();
     void stop_now();
     void idle_time_over();
     bool nothing_left() const { return sessions_.empty() && arriving_ == 0 && worker_.is_idle(); }
+    ipc::WorkerReport present_state() const;
     void report();
+    void send(const ipc::WorkerReport& now);
     void set_accepting(bool on);
 
     Worker& worker_;
@@ -92,10 +99,11 @@ private:
     bool supervised_ = false;
     Scope scope_;
     std::unordered_set<Session*> sessions_;
-    std::vector<std::unique_ptr<ReadWatch>> listeners_;
     std::size_t arriving_ = 0; // are being handed over
+    std::vector<std::unique_ptr<ReadWatch>> listeners_;
     std::unique_ptr<ReadWatch> control_;
     Timer idle_timer_;
+    Timer count_timer_;
     std::size_t session_limit_ = 1;
     std::uint64_t use_limit_ = 1;
     std::uint64_t served_ = 0;
@@ -145,6 +153,20 @@ void WorkerLife::wait_for_debugger() const
     }
 }
 
+// One that may act as other users may not act as the owners of other environments.
+Result<> WorkerLife::refuse_ids(Jail& jail)
+{
+    RefusedIds& refused = jail.policy.refused;
+    const char* const told = std::getenv(ipc::refused_ids_variable);
+    if (jail.policy.keep.empty() || told == nullptr)
+        return {};
+    TRY(const RefusedIds more, RefusedIds::parse(told));
+    refused.users.insert(refused.users.end(), more.users.begin(), more.users.end());
+    refused.groups.insert(refused.groups.end(), more.groups.begin(), more.groups.end());
+    refused = refused.without(jail.user->uid, jail.user->gid);
+    return {};
+}
+
 Result<> WorkerLife::enter()
 {
     Jail jail;
@@ -153,6 +175,8 @@ Result<> WorkerLife::enter()
     jail.policy = worker_.jail_policy();
     if (::geteuid() == 0) {
         TRY(jail.user, find_user(worker_.common_.mail_owner()));
+        jail.policy.task_limit = worker_.common_.task_limit();
+        TRY_VOID(refuse_ids(jail));
     }
     ::tzset(); // the zone file is out of reach in the jail
     return enter_jail(jail);
@@ -230,23 +254,6 @@ void WorkerLife::accept_sessions(int fd)
 Task<> WorkerLife::run_session(WorkerLife* self, UniqueFd fd)
 {
     Session session(std::move(fd));
-    struct Registration {
-        WorkerLife& life;
-        Session* session;
-        ~Registration()
-        {
-            life.sessions_.erase(session);
-            life.session_over();
-        }
-    };
-    sessions_.insert(session);
-    const Registration registration{*this, session};
-    co_await worker_.serve(*session);
-}
-
-void WorkerLife::session_over()
-{
-    if (++served_ >= use_limit_)
     co_await self->serve(&session);
 }
 
@@ -273,6 +280,23 @@ Task<> WorkerLife::run_passed_session(WorkerLife* self, UniqueFd fd)
 
 Task<> WorkerLife::serve(Session* session)
 {
+    struct Registration {
+        WorkerLife& life;
+        Session* session;
+        ~Registration()
+        {
+            life.sessions_.erase(session);
+            life.session_over();
+        }
+    };
+    sessions_.insert(session);
+    const Registration registration{*this, session};
+    co_await worker_.serve(*session);
+}
+
+void WorkerLife::session_over()
+{
+    if (++served_ >= use_limit_)
         worker_.retire();
     if (!worker_.draining_ && !accepting_ && !is_full())
         set_accepting(true);
@@ -346,10 +370,8 @@ void WorkerLife::obey_master()
     }
 }
 
-void WorkerLife::report()
+ipc::WorkerReport WorkerLife::present_state() const
 {
-    if (!supervised_)
-        return;
     ipc::WorkerReport now;
     now.state = worker_.draining_ ? ipc::WorkerState::leaving
                 : accepting_      ? ipc::WorkerState::available
@@ -357,9 +379,26 @@ void WorkerLife::report()
     now.sessions = static_cast<std::uint32_t>(sessions_.size());
     now.served = served_;
     now.wake_at = worker_.draining_ ? worker_.wake_at() : 0;
-    // Counts alone are no news to the master; states and times are.
-    if (now.state == reported_.state && now.wake_at == reported_.wake_at)
+    return now;
+}
+
+void WorkerLife::report()
+{
+    if (!supervised_)
         return;
+    const ipc::WorkerReport now = present_state();
+    // Counts alone are for those who ask for the status, who can wait; states and times are news.
+    if (now.state == reported_.state && now.wake_at == reported_.wake_at) {
+        const bool changed = now.sessions != reported_.sessions || now.served != reported_.served;
+        if (changed && !count_timer_.running())
+            count_timer_.start(count_interval);
+        return;
+    }
+    send(now);
+}
+
+void WorkerLife::send(const ipc::WorkerReport& now)
+{
     if (ipc::send_report(ipc::control_fd, now))
         reported_ = now;
 }
@@ -411,6 +450,9 @@ int WorkerLife::run_standalone()
     return EX_OK;
 }
 
+Session::Session(UniqueFd fd) : stream(std::move(fd)) {}
+Session::~Session() = default;
+
 void Worker::datagrams(int fd)
 {
     char byte = 0;
@@ -428,9 +470,6 @@ void Worker::retire()
 
 int run_worker(Worker& worker, int argc, char** argv)
 {
-Session::Session(UniqueFd fd) : stream(std::move(fd)) {}
-Session::~Session() = default;
-
     log::open({}, "bulkhead", "");
     auto arguments = parse_worker_arguments({argv, static_cast<std::size_t>(argc)});
     if (!arguments) {

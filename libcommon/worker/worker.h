@@ -33,6 +33,8 @@ struct WorkerParams : ParamSet {
                             "how long a process waits for work before it leaves"};
     Param<int> session_limit{this, "process_session_limit", "4000", at_least(1),
                              "sessions that one process serves at once"};
+    Param<int> task_limit{this, "environment_task_limit", "10000", at_least(100),
+                          "processes and threads that an environment's user may have at once"};
     Param<Seconds> ipc_timeout{this, "ipc_timeout", "3600s", at_least(1),
                                "time limit of a request to another worker"};
     Param<std::string> syslog_name{this, "syslog_name", "", "the first part of the tag of log lines"};
@@ -48,25 +50,25 @@ struct WorkerParams : ParamSet {
     Param<bool> long_queue_ids{this, "enable_long_queue_ids", "no", "queue ids that are never used twice"};
 };
 
-// One accepted connection, or stdin and stdout in the hand-run form.
-class Session
 namespace ipc
 {
 struct SessionState;
 }
 
+// One accepted connection, or stdin and stdout in the hand-run form.
+class Session
 {
 public:
     explicit Session(UniqueFd fd);
     ~Session();
 
     Stream stream;
-    bool standalone = false; // -S: no master, no jail
-
 
     // Services of type pass: what was said before the connection came here, and whom to ask about it.
     std::unique_ptr<ipc::SessionState> state;
     std::unique_ptr<Stream> giver;
+
+    bool standalone = false; // -S: no master, no jail
 
     // Between two requests: a session that drains ends here.
     bool at_rest = false;

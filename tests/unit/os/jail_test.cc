@@ -2,9 +2,12 @@
 #include "base/unique_fd.h"
 #include "os/jail.h"
 
+#include <sched.h>
 #include <sys/capability.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,6 +111,60 @@ TEST_F(JailTest, OnlyNetworkWorkersOpenInetSockets)
     EXPECT_EQ(in_jail(network, can_open).exit_code, 1);
 }
 
+// setfsuid tells the identity before, so that an impossible one asks.
+bool can_act_as(unsigned long user)
+{
+    ::syscall(SYS_setfsuid, user);
+    const bool became = ::setfsuid(static_cast<uid_t>(-1)) == static_cast<int>(user & 0xffffffff);
+    ::syscall(SYS_setfsuid, ::getuid());
+    return became;
+}
+
+TEST_F(JailTest, RefusedUsersCannotBeActedAs)
+{
+    const auto act = [] {
+        for (const unsigned long refused : {0UL, 70UL, 1000UL, 1234UL, 40000UL, 0x1000003e8UL})
+            if (can_act_as(refused))
+                return 1;
+        for (const unsigned long allowed : {69UL, 71UL, 999UL, 40001UL})
+            if (!can_act_as(allowed))
+                return 2;
+        return 0;
+    };
+    JailPolicy policy;
+    policy.keep = {Capability::become_user};
+    policy.refused.users = {{0, 0}, {70, 70}, {1000, 40000}};
+    EXPECT_EQ(in_jail(policy, act).exit_code, 0);
+}
+
+TEST_F(JailTest, NoNamespaceOfItsOwn)
+{
+    const auto try_it = [] {
+        return ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr) < 0 &&
+                       errno == ENOSYS
+                   ? 0
+                   : 1;
+    };
+    EXPECT_EQ(in_jail({}, try_it).exit_code, 0);
+}
+
+TEST_F(JailTest, TasksOfItsUserAreCounted)
+{
+    const auto fork_often = [] {
+        for (int i = 0; i < 300; ++i) {
+            const pid_t child = ::fork();
+            if (child == 0)
+                ::_exit(::usleep(2'000'000));
+            if (child < 0)
+                return errno == EAGAIN ? 0 : 2;
+        }
+        return 1;
+    };
+    JailPolicy policy;
+    policy.task_limit = 100;
+    EXPECT_EQ(in_jail(policy, fork_often).exit_code, 0);
+}
+
 TEST_F(JailTest, RunningAnotherProgramEndsTheProcess)
 {
     const auto run = [] {
@@ -120,6 +177,24 @@ TEST_F(JailTest, RunningAnotherProgramEndsTheProcess)
 }
 
 #endif
+
+TEST(RefusedIds, AreRangesOfUsersAndGroups)
+{
+    const auto ids = RefusedIds::parse("u0 u200-299 g117");
+    ASSERT_TRUE(ids);
+    EXPECT_EQ(ids->users, (std::vector<IdRange>{{0, 0}, {200, 299}}));
+    EXPECT_EQ(ids->groups, (std::vector<IdRange>{{117, 117}}));
+    for (const char* const bad : {"x1", "u", "u9-1", "u1-", "u4294967296", "u1 200"})
+        EXPECT_FALSE(RefusedIds::parse(bad)) << bad;
+}
+
+TEST(RefusedIds, OnesOwnAreNotRefused)
+{
+    const RefusedIds ids{.users = {{100, 102}, {200, 200}}, .groups = {{5, 9}}};
+    EXPECT_EQ(ids.without(101, 5).users, (std::vector<IdRange>{{100, 100}, {102, 102}, {200, 200}}));
+    EXPECT_EQ(ids.without(200, 5).groups, (std::vector<IdRange>{{6, 9}}));
+    EXPECT_EQ(ids.without(200, 5).users, (std::vector<IdRange>{{100, 102}}));
+}
 
 TEST(FindUser, NamesTheOneThatDoesNotExist)
 {
