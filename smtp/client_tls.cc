@@ -128,6 +128,12 @@ void ClientTls::choose_level()
         default_.level = Level::may;
     }
 }
+    const auto insecure = tls::parse_level(params_.insecure_mx());
+    if (!insecure || (*insecure != Level::dane && *insecure != Level::encrypt && *insecure != Level::may))
+        problem_ = fmt::format("{}: unknown value \"{}\"", params_.insecure_mx.name(),
+                               printable(params_.insecure_mx()));
+    else
+        insecure_mx_ = *insecure;
 
 Result<> ClientTls::open_context()
 {
@@ -250,18 +256,21 @@ PlannedTls ClientTls::plan_for(const std::string& nexthop)
 }
 
 // RFC 7672, 2.2: records that are signed decide; where there are none, DANE is off.
-Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, const Peer& peer)
+Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, const Host& host)
 {
     if (!resolver_ || !resolver_->validates()) {
         log::warn("TLS level dane needs smtp_dns_support_level = dnssec and the root's trust anchor");
         co_return configuration_problem();
     }
     const bool only = plan.level == Level::dane_only;
+    const Peer& peer = host.peer;
     const std::uint16_t port = peer.address.port() != 0 ? peer.address.port() : default_port;
     const std::string name = fmt::format("_{}._tcp.{}", port, peer.name);
     auto answer = co_await resolver_->tlsa(name);
     if (answer.status == dns::Status::temporary || answer.status == dns::Status::bogus)
         co_return waits("4.7.5", fmt::format("TLSA lookup error for {}:{}", peer.name, port));
+    if (only && host.found_insecurely)
+        co_return waits("4.7.5", fmt::format("the MX record that names {} is not secure", peer.name));
     std::vector<tls::TlsaRecord> usable;
     for (dns::TlsaRecord& record : answer.records) {
         tls::TlsaRecord one{record.usage, record.selector, record.matching, std::move(record.data)};
@@ -276,6 +285,10 @@ Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, co
         plan.call.tlsa = std::move(usable);
         plan.call.dane_names = {peer.name};
         co_return std::nullopt;
+        if (host.found_insecurely && insecure_mx_ != Level::dane) {
+            plan.level = insecure_mx_;
+            co_return std::nullopt;
+        }
     }
     if (only)
         co_return waits("4.7.5", fmt::format("no secure TLSA records for {}:{}", peer.name, port));
@@ -284,13 +297,14 @@ Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, co
 }
 
 Task<std::optional<DeliveryStatus>> ClientTls::prepare(TlsPlan& plan, const std::string& nexthop_name,
-                                                       const Peer& peer)
+                                                       const Host& host)
 {
     if (plan.level == Level::none)
         co_return std::nullopt;
     if (plan.level == Level::dane || plan.level == Level::dane_only) {
-        auto failure = co_await ask_for_records(plan, peer);
+        auto failure = co_await ask_for_records(plan, host);
         if (failure)
+    const Peer& peer = host.peer;
             co_return failure;
     }
     if (plan.level != Level::fingerprint)

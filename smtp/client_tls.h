@@ -3,6 +3,7 @@
 #pragma once
 
 #include "async/task.h"
+#include "hosts.h"
 #include "outcome.h"
 #include "tls_params.h"
 
@@ -64,7 +65,7 @@ public:
     // Completes the plan for one server of the next hop; may ask the DNS, and loads the
     // authorities when they are first needed.  A status: this server cannot be used.
     Task<std::optional<DeliveryStatus>> prepare(TlsPlan& plan, const std::string& nexthop_name,
-                                                const Peer& peer);
+                                                const Host& host);
 
     Result<std::unique_ptr<tls::Connection>> connect(int fd, const TlsPlan& plan);
 
@@ -83,13 +84,14 @@ private:
     Result<> open_context();
     Result<> apply(TlsPlan& plan, const tls::Policy& policy) const;
     Result<std::string> anchors_of(const tls::Policy& policy) const;
-    Task<std::optional<DeliveryStatus>> ask_for_records(TlsPlan& plan, const Peer& peer);
+    Task<std::optional<DeliveryStatus>> ask_for_records(TlsPlan& plan, const Host& host);
     std::vector<std::string> default_matches(tls::Level level) const;
 
     const SmtpTlsParams& params_;
     dns::Resolver* resolver_ = nullptr;
     tls::Policy default_;
-    std::string problem_; // of the parameters: mail that wants TLS waits
+    tls::Level insecure_mx_ = tls::Level::may; // for signed records of a host that was found insecurely
+    std::string problem_;                      // of the parameters: mail that wants TLS waits
     int log_level_ = 0;
     bool has_authorities_ = false;
     bool authorities_loaded_ = false;

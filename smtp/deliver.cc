@@ -86,7 +86,8 @@ Result<> SmtpAgent::before_jail()
                      fmt::format("{}: unknown service \"{}\"", params_.tcp_port.name(), params_.tcp_port())};
     dns::ResolverOptions resolver_options;
     if (equals_ignoring_case(params_.dns_support_level(), "dnssec"))
-        resolver_options.trust_anchor_file = root_trust_anchor();
+        resolver_options.trust_anchor_file =
+            params_.trust_anchor_file().empty() ? root_trust_anchor() : params_.trust_anchor_file();
     TRY(resolver_, dns::Resolver::open(resolver_options));
     TRY(tls_, ClientTls::open(params_.tls, resolver_.get()));
     LocalDomains::Settings own;
@@ -222,7 +223,7 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
         if (attempt.done() || (limit > 0 && attempt.sessions >= limit))
             break;
         if (!attempt.has_spoken_to(host.peer))
-            co_await try_host(attempt, *nexthop, text, planned.plan, std::move(host.peer));
+            co_await try_host(attempt, *nexthop, text, planned.plan, std::move(host));
     }
 }
 
@@ -244,10 +245,11 @@ bool SmtpAgent::may_fall_back_to_clear(const ipc::DeliveryRequest& request, cons
 }
 
 Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
-                           Peer peer)
+                           Host host)
 {
+    Peer& peer = host.peer;
     attempt.spoken_to.push_back(peer);
-    auto unready = co_await tls_->prepare(plan, nexthop.name, peer);
+    auto unready = co_await tls_->prepare(plan, nexthop.name, host);
     if (unready) {
         attempt.failure = std::move(unready);
         co_return;

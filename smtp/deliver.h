@@ -46,7 +46,7 @@ private:
     Task<> try_nexthop(Attempt& attempt, std::string text);
     Task<> try_kept_sessions(Attempt& attempt, const std::string& text);
     Task<> try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
-                    Peer peer);
+                    Host host);
     Task<Result<SessionHabits>> habits_of(Peer peer, const ipc::DeliveryRequest& request);
     Task<Opened> open_session(const ipc::DeliveryRequest& request, const Nexthop& nexthop, TlsPlan plan,
                               LoginPlan login, Peer peer);

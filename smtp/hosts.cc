@@ -227,9 +227,11 @@ Task<HostList> HostFinder::exchangers(Nexthop nexthop)
         if (list.failure && (!found.failure || !is_permanent(list.failure)))
             found.failure = std::move(list.failure);
         // From 1 on: 0 means "no MX record" (drop_from_self_on).
-        for (const SocketAddress& address : list.list)
-            found.hosts.emplace_back(Peer(record.host, address.with_port(nexthop.port)),
-                                     record.preference + 1U);
+        for (const SocketAddress& address : list.list) {
+            Host& host = found.hosts.emplace_back(Peer(record.host, address.with_port(nexthop.port)),
+                                                  record.preference + 1U);
+            host.found_insecurely = !answer.secure;
+        }
     }
     if (!found.hosts.empty()) {
         found.failure.reset();

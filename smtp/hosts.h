@@ -26,7 +26,8 @@ struct Host {
     Host(Peer who, unsigned order) : peer(std::move(who)), preference(order) {}
 
     Peer peer;
-    unsigned preference; // of its MX record; 0 for others
+    unsigned preference;           // of its MX record; 0 for others
+    bool found_insecurely = false; // by an MX record that nobody has signed
 };
 
 struct HostOrder {

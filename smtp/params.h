@@ -32,6 +32,8 @@ struct SmtpParams : ParamSet {
     // Who to try.
     Param<std::string> tcp_port{this, "smtp_tcp_port", "smtp", "the port of next hops that name none"};
     Param<std::string> dns_support_level{this, "smtp_dns_support_level", "", "disabled, enabled or dnssec"};
+    Param<std::string> trust_anchor_file{this, "dnssec_trust_anchor_file", "",
+                                         "keys that DNSSEC begins with; empty: the root's, as installed"};
     Param<bool> disable_dns_lookups{this, "disable_dns_lookups", "no",
                                     "the old way to say smtp_dns_support_level = disabled"};
     Param<std::vector<std::string>> host_lookup{this, "smtp_host_lookup", "dns",

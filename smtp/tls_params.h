@@ -57,6 +57,10 @@ struct SmtpTlsParams {
     Param<std::string> server_name{set, "smtp_tls_servername", "",
                                    "the name to ask the server for: hostname, nexthop or a name"};
 
+    Param<std::string> insecure_mx{
+        set, "smtp_tls_dane_insecure_mx_policy", "${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}",
+        "dane, encrypt or may: the level of signed servers whose MX record is not signed"};
+
     Param<std::string> protocols{set, "smtp_tls_protocols", ">=TLSv1", "protocols at level may"};
     Param<std::string> mandatory_protocols{set, "smtp_tls_mandatory_protocols", ">=TLSv1",
                                            "protocols at level encrypt and above"};

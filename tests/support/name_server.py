@@ -38,10 +38,15 @@ class NameServer:
     def __init__(self, zone):
         self.zone, self.asked = zone, []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        number = os.getpid() % 60000
-        self.address = f'127.77.{number // 250}.{number % 250 + 1}'     # not that of a test next door
+        self.address = self.own_address()
         self.socket.bind((self.address, 53))
         threading.Thread(target=self._serve, daemon=True).start()
+
+    @staticmethod
+    def own_address():
+        """Not that of a test next door."""
+        number = os.getpid() % 60000
+        return f'127.77.{number // 250}.{number % 250 + 1}'
 
     def rule_this_process(self):
         """From now on this process and its children ask here; needs root."""
