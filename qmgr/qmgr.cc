@@ -271,10 +271,30 @@ void Qmgr::take_arrivals()
 
 void Qmgr::request_scans(bool incoming, bool deferred, bool ignore_time)
 {
+    watch_clock();
     incoming_wanted_ |= incoming;
     deferred_wanted_ |= deferred;
     ignore_time_ |= ignore_time;
     start_scans();
+}
+
+// A clock that was set back leaves messages behind whose time is still to come, though it was
+// over already: all of them are due now.
+void Qmgr::watch_clock()
+{
+    constexpr std::int64_t remarkable = 5; // seconds
+    const auto steady = std::chrono::floor<Seconds>(SteadyClock::now().time_since_epoch()).count();
+    const std::int64_t offset = WallTime::now().seconds - steady;
+    const std::int64_t jump = clock_offset_ == 0 ? 0 : offset - clock_offset_;
+    if (jump > -remarkable && jump < remarkable && clock_offset_ != 0)
+        return;
+    clock_offset_ = offset;
+    if (jump == 0)
+        return;
+    log::warn(
+        fmt::format("the clock was set {} by {} seconds", jump < 0 ? "back" : "forward", std::abs(jump)));
+    incoming_wanted_ = deferred_wanted_ = true;
+    ignore_time_ |= jump < 0;
 }
 
 void Qmgr::start_scans()
@@ -417,6 +437,8 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
             log::trace(fmt::format("{}: {}", id.text(), claim.reason));
         break;
     case ClaimState::early:
+        if (options.fresh && !self->busy_timer_.running() && !self->is_draining())
+            self->busy_timer_.start(busy_retry);
         break;
     }
     self->after_change();

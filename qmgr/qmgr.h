@@ -68,6 +68,7 @@ private:
     Task<RoutedRecipient> route_recipient(const ActiveMessage& message, ipc::DeliveryRecipient recipient);
     void request_scans(bool incoming, bool deferred, bool ignore_time);
     void start_scans();
+    void watch_clock();
     static Task<> scan(Qmgr* self, Queue queue, bool ignore_time);
     static Task<> rehash(Qmgr* self);
     void run_queue();
@@ -141,6 +142,8 @@ private:
     bool incoming_wanted_ = false;
     bool deferred_wanted_ = false;
     bool ignore_time_ = false;
+    std::int64_t clock_offset_ =
+        0; // seconds that the wall clock is ahead of the steady one; 0: not known yet
     bool scanning_incoming_ = false;
     bool scanning_deferred_ = false;
     bool overflow_ = false;     // arrivals were dropped: incoming must be scanned

@@ -94,11 +94,12 @@ NewQueueFile::~NewQueueFile()
     discard();
 }
 
-// Unlinks before the descriptor, and with it the lock, goes.
+// Unlinks before the descriptor, and with it the lock, goes.  A name that cannot be removed
+// must at least not stand for a message: its client was told that we do not have it.
 void NewQueueFile::discard() noexcept
 {
-    if (!path_.empty())
-        ::unlinkat(spool_->root_fd(), path_.c_str(), 0);
+    if (!path_.empty() && ::unlinkat(spool_->root_fd(), path_.c_str(), 0) != 0 && fd_)
+        (void)::fchmod(fd_.get(), file_mode::unfinished);
     path_.clear();
     fd_.reset();
 }

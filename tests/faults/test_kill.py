@@ -2,8 +2,9 @@
 """Nothing that got its 250 is lost, whoever is killed whenever.
 
 Clients with a ledger send while workers, and now and then the master with all of them,
-get SIGKILL.  $BULKHEAD_KILL_SECONDS says how long (60 for a run by hand), $BULKHEAD_SEED
-which random choices.  The verdict counts each acknowledged message.  A duplicate needs a
+get SIGKILL.  `--minutes N` or $BULKHEAD_KILL_SECONDS says how long, $BULKHEAD_SEED
+which random choices.  With --minutes only the test with everything at once runs: full load, deferrals, bounces,
+kills of workers and now and then of all processes.  The verdict counts each acknowledged message.  A duplicate needs a
 kill between its delivery and the mark that it was delivered; a message that arrives
 although its client was told 4xx needs a kill between its commit and the answer.
 """
@@ -12,6 +13,7 @@ import os
 import random
 import re
 import signal
+import sys
 import time
 
 import client
@@ -54,13 +56,21 @@ class Kill(scenario.Scenario):
         return [identity for identity in identities
                 if not any(-IN_DOUBT <= kill - when <= IN_DOUBT for kill, _ in self.kills for when in arrivals[identity])]
 
-    def judge(self, loads):
+    def moody(self, _, line):
+        """Of those to whom the load writes, some are told to come later, and some are not there."""
+        if 'dest.example' not in line or self.random.random() < 0.6:
+            return None
+        return self.random.choice(['450 4.2.0 later', '450 4.2.0 later', '550 5.1.1 nobody'])
+
+    def judge(self, loads, returned=False):
+        self.received.script.clear()
         self.a.command('postqueue', '-f')
         ledger = client.verdict(loads, self.received, 60 * environment.SLOWER)
         killed = {}
         for _, name in self.kills:
             killed[name] = killed.get(name, 0) + 1
-        print(json.dumps({'seed': SEED, 'killed': killed, **{
+        print(json.dumps({'seed': SEED, 'killed': killed, 'returned': self.a.log_text().count('status=bounced'),
+                          'put off': self.a.log_text().count('status=deferred'), **{
             name: value if isinstance(value, int) else len(value) for name, value in ledger.items()}}))
         self.assertEqual(ledger['lost'], [], 'acknowledged messages were lost')
         self.assertEqual(ledger['strangers'], [], 'messages that nobody sent')
@@ -71,7 +81,8 @@ class Kill(scenario.Scenario):
         # A new file without a name of its own is left alone for some seconds.
         self.wait(lambda: not self.a.queue_files(), 15, f'orphans in the spool: {self.a.queue_files()}')
         self.assertEqual(self.a.queue_files('bounce', 'defer', 'trace'), [], 'logs without a message')
-        self.assertNotIn('status=bounced', self.a.log_text())
+        if not returned:
+            self.assertNotIn('status=bounced', self.a.log_text())
 
     def test_random_workers(self):
         load = client.Load(self.a.port, clients=6, seconds=SECONDS, pause=0.01, prefix='worker').start()
@@ -82,6 +93,20 @@ class Kill(scenario.Scenario):
         load.join()
         self.assertIsNone(self.system_.master.poll(), 'the master died of its workers')
         self.judge([load])
+
+    def test_deferrals_and_bounces(self):
+        # What is returned arrives too: the notice has the id of the message.
+        self.received.script['rcpt'] = self.moody
+        load = client.Load(self.a.port, clients=6, seconds=SECONDS, pause=0.01, prefix='moody').start()
+        end, next_of_all = time.monotonic() + SECONDS, time.monotonic() + min(20, SECONDS / 2)
+        while time.monotonic() < end - 1:
+            self.kill_one()
+            time.sleep(0.2)
+            if time.monotonic() > next_of_all:
+                self.kill_all()
+                next_of_all += 20
+        load.join(SECONDS + 120)
+        self.judge([load], returned=True)
 
     def test_everything_at_once(self):
         # Not faster than the next hop takes it, or the verdict would wait for a long queue.
@@ -152,4 +177,7 @@ class Kill(scenario.Scenario):
 
 
 if __name__ == '__main__':
+    if sys.argv[1:2] == ['--minutes']:
+        SECONDS = 60 * float(sys.argv[2])
+        sys.argv[1:] = ['Kill.test_deferrals_and_bounces']
     scenario.main()
