@@ -43,6 +43,8 @@ Task<> SmtpSession::go_on()
     may_xforward_ = co_await service_.tables.xforward_hosts.contains(peer_);
     if (begun_->tls)
         tls_ = std::make_unique<tls::Facts>(*begun_->tls);
+    if (tls_ && service_.tls)
+        service_.tls->log_success(label(), *tls_);
     Reply reply = co_await welcome();
     owe(std::move(reply));
     if (!closing_ && begun_->stage == ipc::SessionState::Stage::handshake)

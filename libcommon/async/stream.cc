@@ -17,7 +17,7 @@ namespace
 
 constexpr std::size_t max_free_blocks = 64;
 constexpr std::size_t max_need = 1 << 20;
-constexpr std::size_t max_seen = 2048; // bytes of see()
+constexpr std::size_t max_seen = 18 * 1024; // bytes of see()
 
 std::vector<std::unique_ptr<char[]>>& free_blocks()
 {
@@ -163,6 +163,17 @@ void Stream::give_back(std::string_view bytes)
     std::memcpy(in_.get(), bytes.data(), bytes.size());
     begin_ = 0;
     end_ = bytes.size();
+}
+
+void Stream::let_go()
+{
+    ensure(!waiter_, "a stream is let go between two operations");
+    if (event_)
+        event_free(static_cast<event*>(event_));
+    event_ = nullptr;
+    cancelled_ = true;
+    release_input();
+    fd_.reset();
 }
 
 void Stream::wipe_input()

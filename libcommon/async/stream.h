@@ -105,6 +105,10 @@ public:
     // the first reading operation.
     void give_back(std::string_view bytes);
 
+    // The connection belongs to another process now: closes our copy without a word to the peer.
+    // Nothing can be read or written any more.
+    void let_go();
+
     // Overwrites what is in the buffer, and forgets it.
     void wipe_input();
 
