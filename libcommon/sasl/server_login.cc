@@ -150,6 +150,10 @@ public:
         }
         if (response && speaks_first_ && !asked_)
             return denied({}, "unexpected initial response");
+        // RFC 5802, section 6: a bound exchange is for the -PLUS mechanisms, which we do not offer.
+        if (!speaks_first_ && !began_ && response && response->starts_with("p="))
+            return denied({}, "channel binding is not offered");
+        began_ = began_ || response.has_value();
         if (response && response->empty()) // libgsasl would wait for more, for ever
             return denied(name(), "empty response");
         asked_ = true;
@@ -242,6 +246,7 @@ private:
     bool speaks_first_;
     bool opened_ = false;
     bool asked_ = false;
+    bool began_ = false; // the first message is behind us
     bool complete_ = false;
     std::string user_; // as stored
     std::string trouble_;

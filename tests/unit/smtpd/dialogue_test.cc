@@ -7,11 +7,15 @@
 //   E:                the server closes the connection
 //   R: text           the same of the last line of a reply; its other lines may be any
 //   N: yes            the client comes over the network, from 127.0.0.1, not over a socket pair
+//   T:               the client begins a TLS handshake; T: refused is one that fails
+//   A: MECH user pw  the client logs in; the last reply is for the next line
+//   {b64:text}       in S: and C: lines: the text (with escapes) in base64; {fill:N}: N letters
 //   === name          a case of its own begins: what is said before the first is said for all of them
 // Empty lines and lines that begin with # are comments.
 #include "harness.h"
 
 #include "base/text.h"
+#include "sasl/base64.h"
 
 #include <gtest/gtest.h>
 
@@ -39,6 +43,26 @@ std::string unescape(std::string_view text)
             continue;
         }
         out += c == 'r' ? '\r' : c == 'n' ? '\n' : c == '0' ? '\0' : c;
+    }
+    return out;
+}
+
+// {b64:...} and {fill:...}
+std::string expand(std::string_view text)
+{
+    std::string out;
+    while (!text.empty()) {
+        const bool base64 = text.starts_with("{b64:");
+        const auto end = text.find('}');
+        if ((!base64 && !text.starts_with("{fill:")) || end == text.npos) {
+            out += text.front();
+            text.remove_prefix(1);
+            continue;
+        }
+        const auto colon = text.find(':');
+        const std::string_view argument = text.substr(colon + 1, end - colon - 1);
+        out += base64 ? sasl::encode_base64(unescape(argument)) : std::string(*parse_unsigned(argument), 'a');
+        text.remove_prefix(end + 1);
     }
     return out;
 }
@@ -97,7 +121,7 @@ void follow(const Script& script, BlockingClient& side, std::string& problem)
     int number = 0; // of lines that are no comments
     for (const std::string& line : script.lines) {
         ++number;
-        const std::string text = line.size() > 3 ? line.substr(3) : std::string();
+        const std::string text = line.size() > 3 ? expand(line.substr(3)) : std::string();
         if (line.starts_with("C>")) {
             unsent += unescape(text);
             continue;
@@ -108,6 +132,17 @@ void follow(const Script& script, BlockingClient& side, std::string& problem)
         }
         side.send(unsent);
         unsent.clear();
+        if (line.starts_with("A:")) {
+            const auto words = split(text, " ");
+            side.unread(side.log_in(std::string(words[0]), std::string(words[1]), std::string(words[2])));
+            continue;
+        }
+        if (line.starts_with("T:")) {
+            if (side.start_tls() != (text == "refused"))
+                continue;
+            problem = "line " + std::to_string(number) + ": the TLS handshake";
+            return;
+        }
         auto answer = side.read_line();
         while (line.starts_with("R:") && answer && answer->size() > 3 && (*answer)[3] == '-')
             answer = side.read_line();

@@ -21,10 +21,16 @@
 #include <thread>
 #include <vector>
 
+namespace bulkhead::tls
+{
+class Connection;
+}
+
 namespace bulkhead::smtpd_test
 {
 
-// Answers for cleanup and rewrite.  Domains: local.test, alias.test, virtual.test and
+// Answers for cleanup, rewrite and logins: joe with the password secret, and the token good-token; nobody
+// can say of broken whether he is a user.  Domains: local.test, alias.test, virtual.test and
 // relay.test are of the classes that their names say; broken.test cannot be resolved, gone.test and
 // closed.test lead to the error transport.
 class FakeServices
@@ -48,6 +54,7 @@ private:
     void listen(const char* name, Task<> (*serve)(FakeServices* self, UniqueFd fd));
     static Task<> serve_rewrite(FakeServices* self, UniqueFd fd);
     static Task<> serve_cleanup(FakeServices* self, UniqueFd fd);
+    static Task<> serve_auth(FakeServices* self, UniqueFd fd);
 
     std::string folder_;
     Scope scope_;
@@ -60,11 +67,18 @@ class BlockingClient
 {
 public:
     explicit BlockingClient(int fd);
+    ~BlockingClient();
 
     // A line without its end; nullopt when the connection ended.
     std::optional<std::string> read_line();
     std::string read_reply(); // all lines of it, joined by '\n'
     void send(std::string_view bytes);
+    void unread(const std::string& line) { pending_ = line + "\r\n" + pending_; }
+
+    // The client's part of a TLS handshake; false: it has failed.
+    bool start_tls();
+    // A whole exchange of AUTH; its last reply.
+    std::string log_in(const std::string& mechanism, const std::string& user, const std::string& password);
     std::string say(std::string_view line) // one command, its reply
     {
         send(std::string(line) + "\r\n");
@@ -72,8 +86,11 @@ public:
     }
 
 private:
+    ssize_t receive(char* room, std::size_t size);
+
     int fd_;
     std::string pending_;
+    std::unique_ptr<tls::Connection> tls_;
 };
 
 struct Harness {

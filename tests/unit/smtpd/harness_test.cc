@@ -1,14 +1,27 @@
 #include "harness.h"
 
+#include "server_sasl.h"
+#include "server_tls.h"
+
 #include "base/text.h"
 #include "ipc/cleanup.h"
 #include "ipc/rewrite.h"
 #include "mail/address.h"
+#include "sasl/auth_protocol.h"
+#include "sasl/base64.h"
+#include "sasl/client_login.h"
+#include "sasl/server_login.h"
+#include "tls/connection.h"
+#include "tls/context.h"
 
 #include <gtest/gtest.h>
 
 #include <netinet/in.h>
 #include <sys/time.h>
+
+#include <csignal>
+#include <map>
+#include <span>
 
 namespace bulkhead::smtpd_test
 {
@@ -47,6 +60,44 @@ ipc::Message answer_to(const ipc::Message& request)
             ipc::Resolved{"error", "4.2.1 closed today", asked->address, ipc::AddressClass::relay});
     return ipc::encode(ipc::Resolved{"smtp", domain, asked->address, class_of(domain)});
 }
+
+// A key with a certificate of its own, made once by openssl(1).
+const std::string& key_file()
+{
+    struct File {
+        std::string path = "/tmp/smtpd_test_key." + std::to_string(::getpid());
+        File()
+        {
+            const std::string command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+                                        "-nodes -days 30 -subj /CN=mx.example.test -keyout " +
+                                        path + " -out " + path + ".cert 2>/dev/null && cat " + path +
+                                        ".cert >> " + path + " && rm " + path + ".cert";
+            ensure(std::system(command.c_str()) == 0, "a key of the test");
+        }
+        ~File() { ::unlink(path.c_str()); }
+    };
+    static const File file;
+    return file.path;
+}
+
+class TestUsers final : public sasl::UserSource
+{
+public:
+    Result<std::optional<sasl::StoredUser>> find(const std::string& user) override
+    {
+        if (user == "broken")
+            return Error(Fault::broken, "the users are broken");
+        if (user != "joe")
+            return std::optional<sasl::StoredUser>();
+        sasl::StoredUser stored{"joe", {}};
+        stored.credentials.plain = "secret";
+        return std::optional(stored);
+    }
+    Result<std::vector<std::string>> owners_of(const std::string& token) override
+    {
+        return token == "good-token" ? std::vector<std::string>{"joe"} : std::vector<std::string>();
+    }
+};
 
 Result<Config> make_config(const std::string& settings)
 {
@@ -90,6 +141,23 @@ Task<> run_session(UniqueFd fd, SmtpdService* service)
     Loop::current().stop();
 }
 
+// The connection to the service of logins outlives sessions.
+void close_logins(sasl::AuthClient& service)
+{
+    struct Stop {
+        static Task<> when_empty(sasl::AuthClient* client)
+        {
+            client->close();
+            co_await client->empty();
+            Loop::current().stop();
+        }
+    };
+    Scope waiting;
+    waiting.spawn(Stop::when_empty, &service);
+    if (waiting.size() > 0)
+        Loop::current().run();
+}
+
 } // namespace
 
 FakeServices::FakeServices()
@@ -98,11 +166,12 @@ FakeServices::FakeServices()
     folder_ = ::mkdtemp(name);
     listen("rewrite", serve_rewrite);
     listen("cleanup", serve_cleanup);
+    listen("auth", serve_auth);
 }
 
 FakeServices::~FakeServices()
 {
-    for (const char* name : {"rewrite", "cleanup"})
+    for (const char* name : {"rewrite", "cleanup", "auth"})
         ::unlink(path(name).c_str());
     ::rmdir(folder_.c_str());
 }
@@ -180,6 +249,107 @@ Task<> FakeServices::serve_cleanup(FakeServices* self, UniqueFd fd)
     }
 }
 
+Task<> FakeServices::serve_auth(FakeServices*, UniqueFd fd)
+{
+    using Kind = sasl::AuthAnswer::Kind;
+    Stream stream(std::move(fd));
+    stream.write("VERSION\t1\t1\n");
+    for (const sasl::Mechanism& one : sasl::all_server_mechanisms()) {
+        sasl::AuthAnswer offer;
+        offer.kind = Kind::mechanism;
+        offer.mechanism = one;
+        stream.write(sasl::auth_line(offer));
+    }
+    stream.write("SPID\t1\nCUID\t1\nCOOKIE\t00112233445566778899aabbccddeeff\nDONE\n");
+    TestUsers users;
+    std::map<std::uint32_t, std::unique_ptr<sasl::ServerLogin>> logins;
+    for (;;) {
+        const auto line = co_await stream.read_line(sasl::auth_line_limit);
+        if (!line)
+            co_return;
+        const auto request = sasl::parse_auth_request(line->text);
+        ensure(static_cast<bool>(request), "a request of the test");
+        if (request->kind == sasl::AuthRequest::Kind::cancel)
+            logins.erase(request->id);
+        if (request->kind == sasl::AuthRequest::Kind::begin)
+            logins[request->id] = sasl::begin_login(request->mechanism, users);
+        else if (request->kind != sasl::AuthRequest::Kind::go_on)
+            continue;
+        const sasl::LoginStep step = logins.at(request->id)->step(request->data);
+        sasl::AuthAnswer answer;
+        answer.id = request->id;
+        answer.user = step.user;
+        answer.reason = step.reason;
+        answer.data = step.challenge;
+        answer.kind = step.kind == sasl::LoginStep::Kind::go_on     ? Kind::go_on
+                      : step.kind == sasl::LoginStep::Kind::granted ? Kind::ok
+                                                                    : Kind::fail;
+        answer.temporary = step.kind == sasl::LoginStep::Kind::broken;
+        stream.write(sasl::auth_line(answer));
+        stream.send_what_fits();
+    }
+}
+
+BlockingClient::~BlockingClient() = default;
+
+// The transport never waits; the socket does.
+ssize_t BlockingClient::receive(char* room, std::size_t size)
+{
+    if (!tls_)
+        return ::recv(fd_, room, size, 0);
+    std::size_t got = 0;
+    return tls_->read(std::span(room, size), got) == Transport::Step::done ? static_cast<ssize_t>(got) : -1;
+}
+
+bool BlockingClient::start_tls()
+{
+    struct Params : ParamSet {
+        tls::CommonParams common{this};
+    };
+    static Params params;
+    static const auto context = [] {
+        params.common.medium_ciphers.set("aNULL:-aNULL:HIGH:MEDIUM:@STRENGTH");
+        params.common.curves.set({"X25519", "prime256v1"});
+        params.common.config_file.set("default");
+        params.common.ticket_cipher.set("aes-256-cbc");
+        auto made = tls::ClientContext::open(params.common, tls::ClientOptions());
+        ensure(static_cast<bool>(made), "a TLS client of the test");
+        return *std::move(made);
+    }();
+    tls::ClientCall call;
+    call.ciphers = params.common.medium_ciphers();
+    auto connection = context->connect(fd_, call);
+    ensure(static_cast<bool>(connection), "a TLS connection of the test");
+    pending_.clear();
+    if ((*connection)->handshake() != Transport::Step::done)
+        return false;
+    tls_ = *std::move(connection);
+    return true;
+}
+
+std::string BlockingClient::log_in(const std::string& mechanism, const std::string& user,
+                                   const std::string& password)
+{
+    sasl::ClientSecrets secrets;
+    secrets.user = user;
+    secrets.password = password;
+    secrets.host = "mx.example.test";
+    secrets.port = 25;
+    auto login = sasl::ClientLogin::begin(mechanism, secrets);
+    ensure(static_cast<bool>(login), "a mechanism of the test");
+    std::string command = "AUTH " + mechanism;
+    if (!(*login)->waits_for_challenge()) {
+        const std::string first = sasl::encode_base64((*login)->answer("").value_or(""));
+        command += " " + (first.empty() ? "=" : first);
+    }
+    std::string reply = say(command);
+    while (reply.starts_with("334 ")) {
+        const auto answer = (*login)->answer(sasl::decode_base64(reply.substr(4)).value_or(""));
+        reply = say(answer ? sasl::encode_base64(*answer) : "*");
+    }
+    return reply;
+}
+
 BlockingClient::BlockingClient(int fd) : fd_(fd)
 {
     const timeval limit{5, 0};
@@ -195,7 +365,7 @@ std::optional<std::string> BlockingClient::read_line()
             return line;
         }
         char block[4096];
-        const ssize_t n = ::recv(fd_, block, sizeof block, 0);
+        const ssize_t n = receive(block, sizeof block);
         if (n <= 0)
             return std::nullopt;
         pending_.append(block, static_cast<std::size_t>(n));
@@ -219,6 +389,13 @@ std::string BlockingClient::read_reply()
 void BlockingClient::send(std::string_view bytes)
 {
     while (!bytes.empty()) {
+        if (tls_) {
+            std::size_t taken = 0;
+            if (tls_->write(bytes, taken) != Transport::Step::done)
+                return;
+            bytes.remove_prefix(taken);
+            continue;
+        }
         const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
         if (n <= 0)
             return;
@@ -226,9 +403,15 @@ void BlockingClient::send(std::string_view bytes)
     }
 }
 
-Harness::Harness(const std::string& settings) : own_settings(settings)
+Harness::Harness(const std::string& settings)
+    : own_settings("smtpd_sasl_type = dovecot\nsmtpd_sasl_path = " + services.path("auth") + "\n" +
+                   (settings.find("smtpd_tls_") != settings.npos
+                        ? "smtpd_tls_chain_files = " + key_file() + "\n"
+                        : std::string()) +
+                   settings)
 {
-    const auto config = make_config(settings);
+    ::signal(SIGPIPE, SIG_IGN); // a library that writes to a client that has gone
+    const auto config = make_config(own_settings);
     ensure(static_cast<bool>(config), "the settings of the test");
     const auto loaded = params.load(*config);
     ensure(static_cast<bool>(loaded), loaded ? "" : loaded.error().context);
@@ -253,6 +436,11 @@ void Harness::talk(const std::function<void(BlockingClient&)>& client)
         if (before_queue)
             filter = std::make_unique<PolicyServer>(*before_queue, nullptr);
         service.before_queue = filter.get();
+        const auto tls = ServerTls::open(params.tls, "smtp");
+        const auto sasl = ServerSasl::open(*config, params.sasl);
+        ASSERT_TRUE(sasl) << sasl.error().context;
+        service.tls = tls.get();
+        service.sasl = sasl->get();
         int pair[2];
         if (network)
             connect_pair(pair);
@@ -272,6 +460,8 @@ void Harness::talk(const std::function<void(BlockingClient&)>& client)
         if (sessions.size() > 0)
             Loop::current().run();
         thread.join();
+        if ((*sasl)->is_enabled())
+            close_logins((*sasl)->service());
     }
     services.finish();
 }
