@@ -346,7 +346,7 @@ void Environment::finish(Milliseconds time, std::function<void()> done)
     finished_ = std::move(done);
     finish_until_ = SteadyClock::now() + time;
     for (const auto& service : services_) {
-        if (service->plan().type != ServiceType::inet && service->plan().type != ServiceType::pass)
+        if (!service->plan().serves_clients())
             continue;
         service->drain();
         for (const Endpoint& endpoint : service->plan().endpoints)
@@ -363,8 +363,7 @@ void Environment::finish(Milliseconds time, std::function<void()> done)
 void Environment::look_whether_finished()
 {
     const bool served = std::ranges::any_of(services_, [](const auto& service) {
-        const ServiceType type = service->plan().type;
-        return (type == ServiceType::inet || type == ServiceType::pass) && service->worker_count() > 0;
+        return service->plan().serves_clients() && service->worker_count() > 0;
     });
     const bool quiet = !served && !has_moving_mail(plan().spool);
     quiet_looks_ = quiet ? quiet_looks_ + 1 : 0;
@@ -469,7 +468,8 @@ std::uint64_t Environment::session_count() const
     std::uint64_t sessions = 0;
     for (const auto* list : {&services_, &retired_})
         for (const auto& service : *list)
-            sessions += service->session_count();
+            if (service->plan().serves_clients())
+                sessions += service->session_count();
     return sessions;
 }
 

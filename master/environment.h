@@ -74,7 +74,7 @@ public:
     const std::string& last_error() const { return host_.last_error; }
     bool has_workers(bool with_loggers = true) const;
     std::size_t worker_count() const;
-    std::uint64_t session_count() const;
+    std::uint64_t session_count() const; // of clients from the network
     std::vector<pid_t> pids() const;
     std::vector<std::string> paused_services() const;
     std::set<std::string> endpoint_keys() const;

@@ -28,9 +28,9 @@ public:
         sigset_t all;
         ::sigfillset(&all);
         ::posix_spawnattr_setsigdefault(&value, &all);
-        ::posix_spawnattr_setpgroup(&value, 0);
+        // A group too; and SIGCONT, which is for everybody in one session, stays inside.
         ::posix_spawnattr_setflags(&value,
-                                   POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+                                   POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     }
     ~Attributes() { ::posix_spawnattr_destroy(&value); }
     Attributes(const Attributes&) = delete;

@@ -27,8 +27,8 @@ struct Launched {
     UniqueFd link; // our end of the control socket, non-blocking
 };
 
-// The worker leads a process group of its own: a terminal's Ctrl-C is the master's
-// affair, and what the worker has started can be killed with it.
+// The worker leads a session and a process group of its own: a terminal's Ctrl-C is the
+// master's affair, and what the worker has started can be killed with it.
 Result<Launched> launch(const Launch& launch);
 
 } // namespace bulkhead

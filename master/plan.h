@@ -40,7 +40,10 @@ struct ServicePlan {
 
     // Two processes of a singleton never run at the same time, not even while the old
     // one drains; a server of clients is replaced at once.
-    bool is_singleton() const { return limit == 1 && type != ServiceType::inet && type != ServiceType::pass; }
+    bool is_singleton() const { return limit == 1 && !serves_clients(); }
+
+    // Clients of the network, who come in here or by a front door.
+    bool serves_clients() const { return type == ServiceType::inet || type == ServiceType::pass; }
 
     // Told by -o stress=yes that all its processes are busy.
     bool feels_stress() const { return type == ServiceType::inet && limit != 1; }

@@ -60,6 +60,8 @@ JailPolicy Virtual::jail_policy() const
 {
     JailPolicy policy;
     policy.keep = {Capability::become_user};
+    if (const auto minimum = static_cast<std::uint32_t>(params_.minimum_uid()); minimum > 0)
+        policy.refused.users = {{0, minimum - 1}};
     return policy;
 }
 

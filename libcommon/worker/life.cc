@@ -156,11 +156,11 @@ void WorkerLife::wait_for_debugger() const
 // One that may act as other users may not act as the owners of other environments.
 Result<> WorkerLife::refuse_ids(Jail& jail)
 {
+    if (jail.policy.keep.empty())
+        return {};
     RefusedIds& refused = jail.policy.refused;
     const char* const told = std::getenv(ipc::refused_ids_variable);
-    if (jail.policy.keep.empty() || told == nullptr)
-        return {};
-    TRY(const RefusedIds more, RefusedIds::parse(told));
+    TRY(const RefusedIds more, RefusedIds::parse(told != nullptr ? told : ""));
     refused.users.insert(refused.users.end(), more.users.begin(), more.users.end());
     refused.groups.insert(refused.groups.end(), more.groups.begin(), more.groups.end());
     refused = refused.without(jail.user->uid, jail.user->gid);

@@ -380,8 +380,11 @@ class Breakout final : public Worker
     {
         JailPolicy policy;
         policy.network = std::ranges::count(arguments(), "network") > 0;
-        if (std::ranges::count(arguments(), "users") > 0)
+        const bool is_virtual = std::ranges::count(arguments(), "mailboxes") > 0;
+        if (is_virtual || std::ranges::count(arguments(), "users") > 0)
             policy.keep = {Capability::become_user};
+        if (is_virtual)
+            policy.refused.users = {{0, 99}};
         return policy;
     }
 
