@@ -74,6 +74,17 @@ void add_unlogged(Report& report)
     }
 }
 
+// A queue manager that starts anew takes what was active through incoming/ again, while we still
+// work for the one before.
+Result<OpenQueueFile> open_wherever(const Spool& spool, Queue expected, const QueueId& id, Access access)
+{
+    auto file = open_queue_file(spool, expected, id, access);
+    for (const Queue queue : {Queue::incoming, Queue::deferred, expected})
+        if (!file && file.error().fault == Fault::not_found)
+            file = open_queue_file(spool, queue, id, access);
+    return file;
+}
+
 Result<> read_queue_file(const Spool& spool, const ipc::BounceFlush& request, Report& report)
 {
     const bool expire = request.notice == ipc::Notice::expire;
@@ -81,7 +92,7 @@ Result<> read_queue_file(const Spool& spool, const ipc::BounceFlush& request, Re
     if (!queue)
         return Error{Fault::malformed, "unknown queue " + request.queue_name};
     TRY(OpenQueueFile file,
-        open_queue_file(spool, *queue, report.id, expire ? Access::read_write : Access::read));
+        open_wherever(spool, *queue, report.id, expire ? Access::read_write : Access::read));
     EnvelopeOptions options;
     options.max_recipients = expire ? max_recipients : 1;
     TRY(report.envelope, read_envelope(file.fd.get(), options));
