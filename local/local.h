@@ -42,6 +42,7 @@ public:
     JailPolicy jail_policy() const override;
     Result<> before_jail() override;
     Task<> deliver(Delivery& delivery) override;
+    std::string status_filter() const override { return params_.status_filter(); }
 
     const LocalParams& settings() const { return params_; }
     AliasTables& aliases() { return aliases_; }

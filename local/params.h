@@ -26,6 +26,8 @@ struct LocalParams : ParamSet {
                                     "characters that expansion leaves in command_execution_directory"};
     Param<RawText> forward_filter{this, "forward_expansion_filter", default_character_filter,
                                   "characters that expansion leaves in forward_path"};
+    Param<std::string> status_filter{this, "local_delivery_status_filter", "$default_delivery_status_filter",
+                                     "rules that replace the status of local deliveries"};
     Param<Seconds> time_limit{this, "command_time_limit", "1000s", at_least(1),
                               "how long a command of a delivery agent may run"};
     Param<std::string> default_privs{

@@ -11,6 +11,8 @@ struct PipeParams : ParamSet {
                               "how long a command of a delivery agent may run"};
     Param<std::vector<std::string>> export_environment{this, "export_environment", "TZ MAIL_CONFIG LANG",
                                                        "environment variables that delivery commands see"};
+    Param<std::string> status_filter{this, "pipe_delivery_status_filter", "$default_delivery_status_filter",
+                                     "rules that replace the status of deliveries by pipe"};
     Param<std::string> recipient_delimiter{this, "recipient_delimiter", "",
                                            "characters that begin an address extension"};
     Param<int> process_limit{this, "default_process_limit", "100", at_least(1),

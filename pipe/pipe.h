@@ -23,6 +23,7 @@ public:
     ParamSet& params() override { return params_; }
     Result<> before_jail() override;
     Task<> deliver(Delivery& delivery) override;
+    std::string status_filter() const override { return params_.status_filter(); }
 
 private:
     DeliveryStatus status_of(ipc::DeliveryOutcome outcome, std::string dsn, std::string reason) const;

@@ -9,6 +9,9 @@ namespace bulkhead
 struct VirtualParams : ParamSet {
     Param<std::string> base{this, "virtual_mailbox_base", "",
                             "the folder below which all virtual mailboxes are"};
+    Param<std::string> status_filter{this, "virtual_delivery_status_filter",
+                                     "$default_delivery_status_filter",
+                                     "rules that replace the status of deliveries by virtual"};
     Param<std::string> mailbox_maps{this, "virtual_mailbox_maps", "",
                                     "address to path below the base; a path with a final / is a Maildir"};
     Param<std::string> uid_maps{this, "virtual_uid_maps", "", "address to the user id that owns the mailbox"};

@@ -26,6 +26,7 @@ public:
     JailPolicy jail_policy() const override;
     Result<> before_jail() override;
     Task<> deliver(Delivery& delivery) override;
+    std::string status_filter() const override { return params_.status_filter(); }
 
 private:
     struct Target {

@@ -9,6 +9,7 @@
 #include "spool/envelope.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
+#include "table/ask.h"
 #include "worker/spool_of.h"
 
 #include <algorithm>
@@ -67,6 +68,7 @@ Task<> Delivery::settle(std::size_t index, DeliveryStatus status)
 
 Task<DeliveryOutcome> Delivery::report(ipc::DeliveryRecipient part, DeliveryStatus status)
 {
+    co_await agent_->filter_status(status);
     if (status.outcome == DeliveryOutcome::bounced && agent_->agent_params_.soft_bounce() &&
         !is_probe(request_))
         status.outcome = DeliveryOutcome::deferred;
@@ -107,6 +109,7 @@ Result<> DeliveryAgent::before_jail()
     defer_.emplace("private/" + agent_params_.defer_service(), timeout);
     trace_.emplace("private/" + agent_params_.trace_service(), timeout);
     verify_.emplace("private/" + agent_params_.verify_service(), timeout);
+    status_filter_ = TableList::open(status_filter());
     return {};
 }
 
@@ -115,6 +118,46 @@ Result<> DeliveryAgent::after_jail()
     TRY(Spool spool, open_own_spool(common()));
     spool_.emplace(std::move(spool));
     return {};
+}
+
+// RFC 3463, 2: class, subject and detail.
+static bool is_status_code(std::string_view word)
+{
+    const auto parts = split(word, ".");
+    return parts.size() == 3 && parts[0].size() == 1 && std::ranges::count(word, '.') == 2 &&
+           std::ranges::all_of(parts, [](std::string_view part) {
+               return part.size() <= 3 && std::ranges::all_of(part, is_digit);
+           });
+}
+
+bool replace_status(DeliveryStatus& status, std::string_view rule)
+{
+    const auto end = std::min(rule.find_first_of(" \t"), rule.size());
+    const std::string_view code = rule.substr(0, end);
+    const std::string_view text = trim(rule.substr(end));
+    const bool succeeds = code.starts_with('2');
+    if (!is_status_code(code) || (!succeeds && !code.starts_with('4') && !code.starts_with('5')) ||
+        succeeds != (status.outcome == DeliveryOutcome::sent) || text.empty())
+        return false;
+    status.dsn = code;
+    status.reason = text;
+    if (!succeeds)
+        status.outcome = code.front() == '5' ? DeliveryOutcome::bounced : DeliveryOutcome::deferred;
+    return true;
+}
+
+Task<> DeliveryAgent::filter_status(DeliveryStatus& status)
+{
+    if (status_filter_.empty())
+        co_return;
+    const std::string key = status.dsn + ' ' + status.reason;
+    const auto look_up = [&] { return status_filter_.find(key); };
+    const Lookup found = co_await ask(status_filter_.may_block(), look_up);
+    if (found.is_broken())
+        log::warn(fmt::format("delivery status filter: {}", found.reason()));
+    else if (found.is_found() && !replace_status(status, found.value()))
+        log::warn(fmt::format("delivery status filter: bad result \"{}\" for \"{}\"",
+                              printable(found.value()), printable(key)));
 }
 
 Task<bool> DeliveryAgent::tell(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,

@@ -7,6 +7,7 @@
 #include "ipc/channel.h"
 #include "ipc/delivery.h"
 #include "spool/queue_file.h"
+#include "table/table.h"
 #include "worker/message_worker.h"
 
 #include <optional>
@@ -76,6 +77,11 @@ private:
     ipc::DeliveryReport report_;
 };
 
+// What a rule of a status filter makes of a status: "4.7.1 text" replaces code, outcome and text.
+// False: the rule makes no sense, or would turn a success into a failure or the other way round;
+// nothing has changed then.
+bool replace_status(DeliveryStatus& status, std::string_view rule);
+
 // Parameters of every agent.
 struct DeliveryAgentParams : ParamSet {
     Param<bool> soft_bounce{this, "soft_bounce", "no", "defer what would be returned to the sender"};
@@ -103,6 +109,11 @@ public:
 
 protected:
     Task<ipc::Message> answer(const ipc::Message& request) final;
+
+    // Tables that replace the status of this agent's deliveries (default_delivery_status_filter);
+    // asked once, before the jail.
+    virtual std::string status_filter() const { return {}; }
+    bool is_status_filter_stale() const { return status_filter_.is_stale(); }
     const Spool& spool() const { return *spool_; }
 
 private:
@@ -116,7 +127,10 @@ private:
     void log_status(const Delivery& delivery, const ipc::DeliveryRecipient& recipient,
                     const DeliveryStatus& status) const;
 
+    Task<> filter_status(DeliveryStatus& status);
+
     DeliveryAgentParams agent_params_;
+    TableList status_filter_;
     std::optional<Spool> spool_;
     std::optional<ipc::Service> bounce_;
     std::optional<ipc::Service> defer_;
