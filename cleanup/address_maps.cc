@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "mail/address.h"
+#include "table/decision.h"
 
 #include <fmt/format.h>
 
@@ -63,7 +64,7 @@ std::vector<std::string> split_addresses(std::string_view list)
 
 AddressMaps::Map AddressMaps::open_map(const Param<std::string>& param, bool propagates_extension)
 {
-    return Map{param.name(), TableList::open(param()), propagates_extension};
+    return Map{param.name(), TableList::open(param), propagates_extension};
 }
 
 Result<AddressMaps> AddressMaps::open(const CleanupParams& params)
@@ -142,7 +143,9 @@ Result<std::string> AddressMaps::masquerade(std::string address) const
             continue;
         if (excludes)
             return address;
-        return std::string(parts.local) + '@' + std::string(masked);
+        std::string masqueraded = std::string(parts.local) + '@' + std::string(masked);
+        tell_decision({"masquerade_domains", "", address, masqueraded});
+        return masqueraded;
     }
     return address;
 }

@@ -27,6 +27,8 @@ public:
     // A message that is stored may still have to be announced.
     bool is_idle() const override { return announcements_ == 0; }
 
+    Task<ipc::Message> explain(const ipc::Message& question) override;
+
 protected:
     Task<bool> converse(Session& session, ipc::Message request) override;
     Task<ipc::Message> answer(const ipc::Message& request) override;

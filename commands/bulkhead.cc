@@ -17,6 +17,7 @@
 #include "environment_command.h"
 #include "log/log.h"
 #include "os/files.h"
+#include "route_command.h"
 #include "spool_environment.h"
 #include "spool_inspector.h"
 #include "spool_report.h"
@@ -419,6 +420,11 @@ int manage_users(const Request& request)
     return user_command(request.directory, request.arguments);
 }
 
+int explain_route(const Request& request)
+{
+    return route_command(request.directory, request.arguments);
+}
+
 // main.cf has values that nobody can understand: a master that runs is asked all the same, so
 // that the reason why it stays as it is stands in its log too.
 void reload_in_vain(const Request& request)
@@ -438,7 +444,7 @@ struct Verb {
     std::string_view help;
 };
 
-constexpr std::array<Verb, 19> verbs{{
+constexpr std::array<Verb, 20> verbs{{
     {"start", start, nullptr, "start in the background; returns when the system is ready"},
     {"start-fg", start_in_foreground, nullptr,
      "the same in the foreground, also as a container's first process"},
@@ -458,6 +464,7 @@ constexpr std::array<Verb, 19> verbs{{
     {"tls", nullptr, refuse_tls, "not implemented"},
     {"1-fg", start_in_foreground, nullptr, "the same as start-fg"},
     {"spool", nullptr, inspect_spool, "look into the queues, wait for a condition"},
+    {"route", nullptr, explain_route, "which way would a message take, and why?"},
     {"user", nullptr, manage_users, "add, passwd, list, delete: who may log in"},
     {"help", nullptr, nullptr, "this list"},
 }};

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "log/log.h"
 #include "sasl/client_login.h"
+#include "table/decision.h"
 
 #include <fmt/format.h>
 
@@ -61,6 +62,7 @@ PlannedLogin ClientSasl::plan_for(const std::string& sender, const std::string& 
         planned.plan.user = value.substr(0, colon);
         if (colon != std::string::npos)
             planned.plan.password = value.substr(colon + 1);
+        tell_decision({params_.password_maps.name(), params_.password_maps(), key, planned.plan.user});
         return planned;
     }
     return planned;

@@ -5,6 +5,8 @@
 #include "dns/resolver.h"
 #include "log/log.h"
 #include "os/files.h"
+#include "table/decision.h"
+#include "tls_sessions.h"
 
 #include <algorithm>
 
@@ -101,9 +103,9 @@ Result<std::unique_ptr<ClientTls>> ClientTls::open(const SmtpTlsParams& params, 
     self->resolver_ = resolver;
     self->log_level_ = static_cast<int>(
         std::min<std::uint64_t>(parse_unsigned(params.log_level().substr(0, 1)).value_or(0), 9));
-    self->policies_ = TableList::open(params.policy_maps());
+    self->policies_ = TableList::open(params.policy_maps);
     if (self->policies_.empty())
-        self->sites_ = TableList::open(params.per_site());
+        self->sites_ = TableList::open(params.per_site);
     self->choose_level();
     if (self->default_.level == Level::none && self->policies_.empty() && self->sites_.empty() &&
         !params.wrapper() && self->problem_.empty())
@@ -113,6 +115,22 @@ Result<std::unique_ptr<ClientTls>> ClientTls::open(const SmtpTlsParams& params, 
     if (!self->problem_.empty())
         log::warn(fmt::format("{}: mail that asks for TLS is deferred", self->problem_));
     return self;
+}
+
+ClientTls::ClientTls(const SmtpTlsParams& params) : params_(params) {}
+ClientTls::~ClientTls() = default;
+
+// Without the file, sessions are resumed within this process only.
+void ClientTls::open_sessions()
+{
+    const Param<std::string>& database = params_.session_database;
+    if (database().empty() || params_.session_time().count() == 0)
+        return;
+    auto opened = TlsSessions::open(database(), params_.session_time());
+    if (opened)
+        sessions_ = *std::move(opened);
+    else
+        log::warn(fmt::format("{}: {}", database.name(), opened.error().context));
 }
 
 void ClientTls::choose_level()
@@ -127,13 +145,13 @@ void ClientTls::choose_level()
     } else if (params_.use()) {
         default_.level = Level::may;
     }
-}
     const auto insecure = tls::parse_level(params_.insecure_mx());
     if (!insecure || (*insecure != Level::dane && *insecure != Level::encrypt && *insecure != Level::may))
         problem_ = fmt::format("{}: unknown value \"{}\"", params_.insecure_mx.name(),
                                printable(params_.insecure_mx()));
     else
         insecure_mx_ = *insecure;
+}
 
 Result<> ClientTls::open_context()
 {
@@ -159,6 +177,11 @@ Result<> ClientTls::open_context()
             watches_.push_back(*std::move(watch));
     options.fingerprint_digest = params_.fingerprint_digest();
     options.session_time = params_.session_time();
+    open_sessions();
+    if (sessions_)
+        options.on_session = [sessions = sessions_.get()](const std::string& key, std::string session) {
+            sessions->keep(key, std::move(session));
+        };
     TRY(context_, tls::ClientContext::open(params_.common, std::move(options)));
     TlsPlan trial;
     return apply(trial, default_);
@@ -196,6 +219,7 @@ Result<> ClientTls::apply(TlsPlan& plan, const tls::Policy& policy) const
     const bool mandatory = tls::is_mandatory(policy.level);
     plan.level = policy.level;
     plan.wrapper = params_.wrapper();
+    plan.keeps_connections = policy.keeps_connections.value_or(keeps_connections_);
     plan.matches = policy.matches.empty() ? default_matches(policy.level) : policy.matches;
     plan.server_name = policy.server_name;
     TRY(plan.call.protocols, tls::parse_protocols(policy.protocols.value_or(
@@ -220,6 +244,7 @@ PlannedTls ClientTls::plan_for(const std::string& nexthop)
     PlannedTls planned;
     tls::Policy policy = default_;
     TableList& tables = policies_.empty() ? sites_ : policies_;
+    bool by_table = false;
     for (const std::string_view key : policy_keys(nexthop)) {
         if (tables.empty())
             break;
@@ -242,10 +267,13 @@ PlannedTls ClientTls::plan_for(const std::string& nexthop)
             else
                 policy = *std::move(parsed);
         }
+        by_table = true;
         break;
     }
     if (planned.failure)
         return planned;
+    if (!by_table)
+        tell_decision({params_.level.name(), "", "", tls::level_name(policy.level)});
     if (params_.wrapper() && !tls::is_mandatory(policy.level))
         policy.level = Level::encrypt;
     if (policy.level == Level::none)
@@ -258,19 +286,19 @@ PlannedTls ClientTls::plan_for(const std::string& nexthop)
 // RFC 7672, 2.2: records that are signed decide; where there are none, DANE is off.
 Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, const Host& host)
 {
+    const Peer& peer = host.peer;
     if (!resolver_ || !resolver_->validates()) {
         log::warn("TLS level dane needs smtp_dns_support_level = dnssec and the root's trust anchor");
         co_return configuration_problem();
     }
     const bool only = plan.level == Level::dane_only;
-    const Peer& peer = host.peer;
+    if (only && host.found_insecurely)
+        co_return waits("4.7.5", fmt::format("the MX record that names {} is not secure", peer.name));
     const std::uint16_t port = peer.address.port() != 0 ? peer.address.port() : default_port;
     const std::string name = fmt::format("_{}._tcp.{}", port, peer.name);
     auto answer = co_await resolver_->tlsa(name);
     if (answer.status == dns::Status::temporary || answer.status == dns::Status::bogus)
         co_return waits("4.7.5", fmt::format("TLSA lookup error for {}:{}", peer.name, port));
-    if (only && host.found_insecurely)
-        co_return waits("4.7.5", fmt::format("the MX record that names {} is not secure", peer.name));
     std::vector<tls::TlsaRecord> usable;
     for (dns::TlsaRecord& record : answer.records) {
         tls::TlsaRecord one{record.usage, record.selector, record.matching, std::move(record.data)};
@@ -280,15 +308,15 @@ Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, co
     if (answer.status == dns::Status::found && answer.secure) {
         if (usable.empty() && only)
             co_return waits("4.7.5", fmt::format("no usable TLSA records for {}:{}", peer.name, port));
+        if (host.found_insecurely && insecure_mx_ != Level::dane) {
+            plan.level = insecure_mx_;
+            co_return std::nullopt;
+        }
         if (usable.empty()) // what is published asks for encryption, but tells no key
             plan.level = Level::encrypt;
         plan.call.tlsa = std::move(usable);
         plan.call.dane_names = {peer.name};
         co_return std::nullopt;
-        if (host.found_insecurely && insecure_mx_ != Level::dane) {
-            plan.level = insecure_mx_;
-            co_return std::nullopt;
-        }
     }
     if (only)
         co_return waits("4.7.5", fmt::format("no secure TLSA records for {}:{}", peer.name, port));
@@ -299,12 +327,12 @@ Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, co
 Task<std::optional<DeliveryStatus>> ClientTls::prepare(TlsPlan& plan, const std::string& nexthop_name,
                                                        const Host& host)
 {
+    const Peer& peer = host.peer;
     if (plan.level == Level::none)
         co_return std::nullopt;
     if (plan.level == Level::dane || plan.level == Level::dane_only) {
         auto failure = co_await ask_for_records(plan, host);
         if (failure)
-    const Peer& peer = host.peer;
             co_return failure;
     }
     if (plan.level != Level::fingerprint)
@@ -316,6 +344,10 @@ Task<std::optional<DeliveryStatus>> ClientTls::prepare(TlsPlan& plan, const std:
         plan.call.server_name = peer.name;
     else if (params_.session_time().count() > 0)
         plan.call.session_key = fmt::format("{} {} {}", nexthop_name, peer.relay(), plan.key());
+    if (sessions_ && !plan.call.session_key.empty() && !context_->has_session(plan.call.session_key)) {
+        const std::string known = co_await sessions_->find(plan.call.session_key);
+        context_->offer_session(plan.call.session_key, known);
+    }
     // Parsing a whole bundle takes its time: only where somebody looks at what comes of it.
     const bool is_looked_at = plan.level == Level::verify || plan.level == Level::secure || log_level_ > 0;
     if (has_authorities_ && !authorities_loaded_ && !dane && is_looked_at) {

@@ -38,20 +38,23 @@ public:
     Result<> before_jail() override;
     void drain() override { pool_.close(); }
     Task<> deliver(Delivery& delivery) override;
+    std::string status_filter() const override { return params_.status_filter(); }
+    Task<ipc::Message> explain(const ipc::Message& question) override;
 
 private:
     struct Attempt; // the state of one request
     struct Opened;  // a session, or why there is none
 
     Task<> try_nexthop(Attempt& attempt, std::string text);
+    bool is_enough(const Attempt& attempt) const;
     Task<> try_kept_sessions(Attempt& attempt, const std::string& text);
     Task<> try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
                     Host host);
     Task<Result<SessionHabits>> habits_of(Peer peer, const ipc::DeliveryRequest& request);
     Task<Opened> open_session(const ipc::DeliveryRequest& request, const Nexthop& nexthop, TlsPlan plan,
-                              LoginPlan login, Peer peer);
+                              LoginPlan login, Peer peer, Milliseconds patience);
     bool may_fall_back_to_clear(const ipc::DeliveryRequest& request, const TlsPlan& plan) const;
-    Task<Result<UniqueFd>> connect_to(Peer peer);
+    Task<Result<UniqueFd>> connect_to(Peer peer, Milliseconds time);
     Task<Result<>> map_envelope(OutgoingEnvelope& envelope);
     Task<bool> transact(Attempt& attempt, std::unique_ptr<SmtpSession> session, const std::string& nexthop);
     Task<> refuse_unsafe_addresses(Delivery& delivery);

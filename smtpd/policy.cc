@@ -101,6 +101,7 @@ void Policy::open_restrictions(const Config& config)
     }};
     for (const Row& row : rows) {
         row.list = RestrictionList::parse(row.param(), this);
+        row.list.set_parameter(row.param.name());
         for (const std::string& problem : row.list.problems())
             log::warn(fmt::format("{}: {}: {}", config.place(row.param.name()), row.param.name(), problem));
     }
@@ -176,7 +177,7 @@ void Policy::open_tables()
         {params_.relay_recipients, relays_},
     }};
     for (const Row& row : rows) {
-        row.tables = TableList::open(row.param());
+        row.tables = TableList::open(row.param);
         listings_may_block_ = listings_may_block_ || row.tables.may_block();
     }
     client_certificates_ = TableList::open(params_.client_certificates());

@@ -62,6 +62,11 @@ public:
     // A table has changed: the worker should hand over.
     bool is_stale() const;
 
+    // From now on each rule's verdict is told (table/decision.h), and nobody outside is asked:
+    // rules that need the DNS, a policy server or a probe are passed over.
+    void explain_only() { explained_ = true; }
+    bool is_explained() const { return explained_; }
+
     // ---- what rules ask ----
     const SmtpdParams& params() const { return params_; }
     ipc::RewriteClient& rewriter() const { return rewriter_; }
@@ -130,6 +135,7 @@ private:
     std::map<std::string, RestrictionList, std::less<>> classes_; // by name in lower case
     mutable std::map<std::string, std::unique_ptr<PolicyServer>, std::less<>> policy_servers_;
     AddressKeyOptions key_options_;
+    bool explained_ = false;
     bool local_by_interface_ = false; // local_header_rewrite_clients
     bool local_by_network_ = false;
     bool checks_unlisted_ = true;

@@ -265,6 +265,7 @@ bool RestrictionList::can_stop_relaying(const Policy* policy, int depth) const
 Task<Verdict> AccessCheck::run(const RestrictionList& list, ListUse use)
 {
     use_ = use;
+    parameter_ = list.parameter();
     warns_ = warn_next_ = told_permit_ = false;
     co_return co_await run_rules(list.rules());
 }
@@ -278,12 +279,18 @@ Task<Verdict> AccessCheck::run_rules(const std::vector<Rule>& rules)
     std::optional<Verdict> decided;
     for (std::size_t i = 0; i < rules.size() && !decided; ++i) {
         const Rule& rule = rules[i];
-        if (rule.dns_list && i >= asked_ahead_)
+        if (rule.dns_list && i >= asked_ahead_ && !policy_.is_explained())
             co_await ask_ahead(rules, i);
         const bool warns = outer_warns || std::exchange(warn_next_, false);
         warns_ = warns;
+        if (policy_.is_explained() && asks_others(rule)) {
+            tell_not_asked(rule);
+            continue;
+        }
         const auto evaluate = rule.what->evaluate;
         Verdict verdict = co_await (this->*evaluate)(rule);
+        if (policy_.is_explained())
+            tell(rule, verdict);
         decided = settle(std::move(verdict), warns);
         const std::string_view name = rule.what->name.empty() ? std::string_view(rule.text) : rule.what->name;
         if (decided && !decided->refused())

@@ -82,11 +82,16 @@ public:
     bool empty() const { return rules_.empty(); }
     bool is_stale() const;
 
+    // The name that it has in main.cf, for those who explain; empty for a list out of a table.
+    void set_parameter(std::string name) { parameter_ = std::move(name); }
+    const std::string& parameter() const { return parameter_; }
+
     // Some rule of it, or of the classes that it names, can refuse to relay.
     bool can_stop_relaying(const Policy* policy = nullptr, int depth = 0) const;
 
 private:
     std::vector<Rule> rules_;
+    std::string parameter_;
 };
 
 // The evaluation of lists for one command; keeps what was resolved on the way.
@@ -128,6 +133,11 @@ private:
     Part list_part() const;
     Result<int> enter();
     void log_access(std::string_view what, std::string_view text) const;
+
+    // ---- restriction_told.cc: the decisions, to who explains them ----
+    static bool asks_others(const Rule& rule);
+    void tell(const Rule& rule, const Verdict& verdict) const;
+    void tell_not_asked(const Rule& rule) const;
 
     // ---- restriction_generic.cc ----
     Task<Verdict> permit(const Rule& rule);
@@ -213,6 +223,7 @@ private:
     std::optional<Reply> defer_if_permit_; // what the client is told then
     std::optional<Reply> defer_if_reject_;
     ListUse use_{};
+    std::string_view parameter_; // of the list that runs
     bool warns_ = false; // warn_if_reject: the rule that runs may only warn
     bool warn_next_ = false;
     bool told_permit_ = false;    // the log has it

@@ -7,6 +7,7 @@
 #include "dns/resolver.h"
 #include "ipc/hand_over.h"
 #include "log/log.h"
+#include "routing/open.h"
 
 #include <algorithm>
 #include <array>
@@ -74,11 +75,18 @@ Result<> Smtpd::before_jail()
         return Error{Fault::config, fmt::format("{}: smtpd_upstream_proxy_protocol: bad value \"{}\"",
                                                 config().place("smtpd_upstream_proxy_protocol"),
                                                 params_.upstream_protocol())};
-    rewriter_.emplace("private/" + params_.rewrite_service());
+    if (is_explaining()) {
+        TRY(local_rewriting_, LocalRewriting::open(config().config_directory()));
+        rewriter_.emplace(*local_rewriting_);
+    } else {
+        rewriter_.emplace("private/" + params_.rewrite_service());
+    }
     flush_.emplace("public/" + params_.flush_service());
     cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());
     TRY(resolver_, dns::Resolver::open());
     TRY(policy_, Policy::open(config(), params_, *rewriter_, resolver_.get()));
+    if (is_explaining())
+        policy_->explain_only();
     TRY(tables_, ProtocolTables::open(config(), params_));
     if (!is_standalone())
         tls_ = ServerTls::open(params_.tls, service_name());

@@ -26,11 +26,13 @@ public:
     // Tables and lists outside the jail are opened while we can still see them.
     Result<> before_jail() override;
     Task<> serve(Session& client) override;
+    Task<ipc::Message> explain(const ipc::Message& question) override;
 
 private:
     void hand_over_if_stale();
 
     SmtpdParams params_;
+    std::unique_ptr<ipc::RewriteSource> local_rewriting_; // -E, for rewriter_
     std::optional<ipc::RewriteClient> rewriter_;
     std::optional<ipc::Service> cleanup_;
     std::unique_ptr<dns::Resolver> resolver_; // used by policy_

@@ -1,6 +1,8 @@
 #include "ipc/explain.h"
 
-#include "os/files.h"
+#include <unistd.h>
+
+#include <cerrno>
 
 namespace bulkhead::ipc
 {
@@ -34,7 +36,20 @@ std::vector<Because> decisions_of(const Message& message)
 
 Result<Message> read_message(int fd)
 {
-    TRY(std::string bytes, read_descriptor(fd, frame_header_size + max_frame_body));
+    std::string bytes;
+    char block[16384];
+    for (;;) {
+        const ssize_t n = ::read(fd, block, sizeof block);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return system_error("read");
+        if (n == 0)
+            break;
+        bytes.append(block, static_cast<std::size_t>(n));
+        if (bytes.size() > frame_header_size + max_frame_body)
+            return Error{Fault::limit, "a message that is too long"};
+    }
     if (bytes.size() < frame_header_size)
         return Error{Fault::malformed, "no message"};
     TRY(const FrameHeader header, parse_frame_header(std::string_view(bytes).substr(0, frame_header_size)));
