@@ -31,6 +31,7 @@ class Resolver;
 struct TlsPlan {
     tls::Level level = tls::Level::none;
     bool wrapper = false;
+    bool keeps_connections = true;          // inside TLS, for more mail
     std::vector<std::string> matches;       // names (nexthop, hostname, ...) or fingerprints
     std::optional<std::string> server_name; // smtp_tls_servername
     tls::ClientCall call;
@@ -48,13 +49,19 @@ struct PlannedTls {
 // host's parents as ".parent".
 std::vector<std::string_view> policy_keys(std::string_view nexthop);
 
+class TlsSessions;
+
 class ClientTls
 {
 public:
     // params must outlive it; resolver is asked for TLSA records, null: validates nothing.
     static Result<std::unique_ptr<ClientTls>> open(const SmtpTlsParams& params, dns::Resolver* resolver);
+    ~ClientTls();
 
     const SmtpTlsParams& params() const { return params_; }
+
+    // Whether connections are kept where no policy says it; true until told otherwise.
+    void keep_connections(bool keep) { keeps_connections_ = keep; }
 
     // plan_for() may wait for another process: use co_await ask().
     bool may_block() const { return policies_.may_block() || sites_.may_block(); }
@@ -78,7 +85,8 @@ public:
     bool is_stale() const;
 
 private:
-    explicit ClientTls(const SmtpTlsParams& params) : params_(params) {}
+    explicit ClientTls(const SmtpTlsParams& params);
+    void open_sessions();
 
     void choose_level();
     Result<> open_context();
@@ -100,6 +108,8 @@ private:
     TableList sites_;
     std::vector<FileWatch> watches_;
     std::unique_ptr<tls::ClientContext> context_;
+    bool keeps_connections_ = true;
+    std::unique_ptr<TlsSessions> sessions_; // null: none are kept but in memory
 };
 
 } // namespace bulkhead

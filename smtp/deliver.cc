@@ -24,6 +24,10 @@ using ipc::DeliveryOutcome;
 namespace
 {
 
+// How long a connection may hang while there are addresses of the other IP version: long enough
+// for one lost packet (RFC 6298, 2.1), short enough for nobody to notice.
+constexpr Milliseconds version_patience{1500};
+
 // Bytes that would end a command or start another one.
 bool is_safe_in_commands(std::string_view address)
 {
@@ -46,6 +50,7 @@ static std::string root_trust_anchor()
 struct SmtpAgent::Opened {
     std::unique_ptr<SmtpSession> session;
     std::optional<DeliveryStatus> failure;
+    bool hung = false; // the server's address does not answer at all
 };
 
 // What is known about one request while hosts are tried.
@@ -61,8 +66,10 @@ struct SmtpAgent::Attempt {
     {
         return std::ranges::any_of(spoken_to, [&](const Peer& one) { return one.is_same_server(peer); });
     }
-    int sessions = 0;     // with a complete handshake
-    bool reached = false; // a server has answered about the message
+    int sessions = 0;         // with a complete handshake
+    Milliseconds patience{0}; // with the connection that is to be made; 0: the system's
+    bool hung = false;        // that was not enough
+    bool reached = false;     // a server has answered about the message
 
     bool done() const { return delivery.all_settled(); }
 };
@@ -90,6 +97,9 @@ Result<> SmtpAgent::before_jail()
             params_.trust_anchor_file().empty() ? root_trust_anchor() : params_.trust_anchor_file();
     TRY(resolver_, dns::Resolver::open(resolver_options));
     TRY(tls_, ClientTls::open(params_.tls, resolver_.get()));
+    // Postfix's default is "no", for want of a way to do it without one more process.
+    if (config().has_user_setting(params_.tls.reuse.name()))
+        tls_->keep_connections(params_.tls.reuse());
     LocalDomains::Settings own;
     own.inet_interfaces = config().get_list("inet_interfaces");
     own.proxy_interfaces = config().get_list("proxy_interfaces");
@@ -148,7 +158,8 @@ void SmtpAgent::hand_over_if_stale()
     changes_checked_ = now;
     const bool tls = tls_->is_stale();
     if (!tls && !sasl_->is_stale() && !discards_.is_stale() && !output_.is_stale() &&
-        !pix_workarounds_.is_stale() && !replies_.is_stale())
+        !pix_workarounds_.is_stale() && !replies_.is_stale() && !finder_->is_stale() &&
+        !is_status_filter_stale())
         return;
     log::info(tls ? "TLS table or key has changed -- restarting" : "table has changed -- restarting");
     retire();
@@ -218,13 +229,30 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
         attempt.failure = std::move(found.failure);
         co_return;
     }
-    const int limit = params_.session_limit();
-    for (Host& host : found.hosts) {
-        if (attempt.done() || (limit > 0 && attempt.sessions >= limit))
-            break;
-        if (!attempt.has_spoken_to(host.peer))
-            co_await try_host(attempt, *nexthop, text, planned.plan, std::move(host));
+    const Milliseconds patience = params_.connect_timeout();
+    std::vector<Host> hung;
+    for (std::size_t i = 0; i < found.hosts.size() && !is_enough(attempt); ++i) {
+        const Host& host = found.hosts[i];
+        if (attempt.has_spoken_to(host.peer))
+            continue;
+        const bool hasty = has_other_version_behind(found.hosts, i) &&
+                           (patience.count() == 0 || patience > version_patience);
+        attempt.patience = hasty ? version_patience : patience;
+        attempt.hung = false;
+        co_await try_host(attempt, *nexthop, text, planned.plan, host);
+        if (hasty && attempt.hung)
+            hung.push_back(host);
     }
+    attempt.patience = patience;
+    for (const Host& host : hung)
+        if (!is_enough(attempt))
+            co_await try_host(attempt, *nexthop, text, planned.plan, host);
+}
+
+bool SmtpAgent::is_enough(const Attempt& attempt) const
+{
+    const int limit = params_.session_limit();
+    return attempt.done() || (limit > 0 && attempt.sessions >= limit);
 }
 
 Task<> SmtpAgent::try_kept_sessions(Attempt& attempt, const std::string& text)
@@ -276,10 +304,13 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
     const bool may_retry = may_fall_back_to_clear(attempt.delivery.request(), plan);
     const Peer again = peer;
     const ipc::DeliveryRequest& request = attempt.delivery.request();
-    Opened opened = co_await open_session(request, nexthop, std::move(plan), planned.plan, std::move(peer));
+    Opened opened = co_await open_session(request, nexthop, std::move(plan), planned.plan, std::move(peer),
+                                          attempt.patience);
+    attempt.hung = opened.hung;
     if (opened.failure && opened.session && opened.session->handshake_failed() && may_retry) {
         TlsPlan clear;
-        opened = co_await open_session(request, nexthop, std::move(clear), planned.plan, again);
+        opened =
+            co_await open_session(request, nexthop, std::move(clear), planned.plan, again, attempt.patience);
     }
     if (!opened.failure) {
         (void)co_await transact(attempt, std::move(opened.session), text);
@@ -319,7 +350,8 @@ Task<Result<SessionHabits>> SmtpAgent::habits_of(Peer peer, const ipc::DeliveryR
 }
 
 Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& request, const Nexthop& nexthop,
-                                                TlsPlan plan, LoginPlan login, Peer peer)
+                                                TlsPlan plan, LoginPlan login, Peer peer,
+                                                Milliseconds patience)
 {
     Opened opened;
     auto habits = co_await habits_of(peer, request);
@@ -328,8 +360,9 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
                                         "table lookup failure: " + habits.error().context);
         co_return opened;
     }
-    auto fd = co_await connect_to(peer);
+    auto fd = co_await connect_to(peer, patience);
     if (!fd) {
+        opened.hung = fd.error().fault == Fault::timeout;
         log::info(connect_failure_text(peer, fd.error()));
         opened.failure = connect_failed(peer, fd.error());
         co_return opened;
@@ -343,7 +376,7 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
     co_return opened;
 }
 
-Task<Result<UniqueFd>> SmtpAgent::connect_to(Peer peer)
+Task<Result<UniqueFd>> SmtpAgent::connect_to(Peer peer, Milliseconds time)
 {
     if (!peer.path.empty()) {
         auto unix_fd = connect_unix(peer.path);
@@ -353,7 +386,6 @@ Task<Result<UniqueFd>> SmtpAgent::connect_to(Peer peer)
     }
     const SocketAddress address = peer.address;
     const auto& local = address.is_v6() ? local_v6_ : local_v4_;
-    const Milliseconds time = params_.connect_timeout();
     auto fd = co_await connect_inet(address, local, time);
     if (fd || fd.error().fault != Fault::config || params_.bind_address_enforce())
         co_return fd;
@@ -418,7 +450,7 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
         ++attempt.sessions;
         attempt.reached = true;
     }
-    if (keeps_connections(nexthop))
+    if (keeps_connections(nexthop) && session->may_be_kept())
         pool_.give_back(std::move(session), nexthop);
     else
         pool_.dismiss(std::move(session));

@@ -53,6 +53,8 @@ std::string SmtpSession::mail_command(const OutgoingEnvelope& envelope) const
         command += " BODY=8BITMIME";
     if (capabilities_.smtputf8 && needs_smtputf8(request))
         command += " SMTPUTF8";
+    if (params_.dummy_auth() && login_.is_wanted() && !capabilities_.auth.empty())
+        command += " AUTH=<>";
     if (capabilities_.dsn) {
         const std::string_view ret = request.ret_flags == dsn_ret::full      ? ret_text(Ret::full)
                                      : request.ret_flags == dsn_ret::headers ? ret_text(Ret::headers)

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "dns/resolver.h"
 #include "log/log.h"
+#include "table/ask.h"
 
 #include <algorithm>
 #include <utility>
@@ -105,6 +106,13 @@ bool drop_from_self_on(std::vector<Host>& hosts, const std::function<bool(const 
     return !hosts.empty();
 }
 
+bool has_other_version_behind(const std::vector<Host>& hosts, std::size_t index)
+{
+    const bool v6 = hosts[index].peer.address.is_v6();
+    return std::any_of(hosts.begin() + static_cast<std::ptrdiff_t>(index), hosts.end(),
+                       [v6](const Host& host) { return host.peer.address.is_v6() != v6; });
+}
+
 Result<HostFinder> HostFinder::open(const SmtpParams& params, dns::Resolver* resolver, std::string hostname,
                                     IsOwnAddress is_own)
 {
@@ -139,6 +147,7 @@ Result<HostFinder> HostFinder::open(const SmtpParams& params, dns::Resolver* res
     const auto lists = [&](std::string_view name) {
         return std::ranges::find(protocols, name) != protocols.end();
     };
+    finder.reply_filter_ = TableList::open(params.dns_reply_filter());
     finder.ipv4_ = lists("all") || lists("ipv4");
     finder.ipv6_ = lists("all") || lists("ipv6");
     if (!finder.ipv4_ && !finder.ipv6_)
@@ -193,10 +202,63 @@ Task<HostList> HostFinder::single_host(Nexthop nexthop)
     co_return found;
 }
 
+// Which of these records smtp_dns_reply_filter does not want to know of.
+Task<std::vector<bool>> HostFinder::ignored(std::vector<std::string> records)
+{
+    std::vector<bool> result(records.size(), false);
+    const auto look_up = [&] {
+        for (std::size_t i = 0; i < records.size(); ++i) {
+            const Lookup found = reply_filter_.find(records[i]);
+            result[i] = found.is_found() && equals_ignoring_case(trim(found.value()), "IGNORE");
+            if (!result[i] && !found.is_absent())
+                log::warn(fmt::format("{}: {}: {}", params_->dns_reply_filter.name(), records[i],
+                                      found.is_found() ? "unknown action " + printable(found.value())
+                                                       : found.reason()));
+        }
+    };
+    co_await ask(reply_filter_.may_block(), look_up);
+    co_return result;
+}
+
+// An answer of which nothing is left says that there is no such record.
+template <typename Record> static void drop(dns::Answer<Record>& answer, const std::vector<bool>& ignored)
+{
+    std::size_t i = 0;
+    std::erase_if(answer.records, [&](const Record&) { return ignored[i++]; });
+    if (answer.records.empty())
+        answer.status = dns::Status::no_data;
+}
+
+// Records as zone files have them: name, time to live, class, type, data.  The time is not known
+// here.
+Task<> HostFinder::filter_exchangers(const std::string& domain, dns::Answer<dns::MxRecord>& answer)
+{
+    if (reply_filter_.empty() || answer.records.empty())
+        co_return;
+    std::vector<std::string> texts;
+    for (const dns::MxRecord& record : answer.records)
+        texts.push_back(fmt::format("{} 0 IN MX {} {}.", domain, record.preference, record.host));
+    const std::vector<bool> which = co_await ignored(std::move(texts));
+    drop(answer, which);
+}
+
+Task<> HostFinder::filter_addresses(const std::string& host, std::string_view type,
+                                    dns::Answer<SocketAddress>& answer)
+{
+    if (reply_filter_.empty() || answer.records.empty())
+        co_return;
+    std::vector<std::string> texts;
+    for (const SocketAddress& address : answer.records)
+        texts.push_back(fmt::format("{} 0 IN {} {}", host, type, address.text()));
+    const std::vector<bool> which = co_await ignored(std::move(texts));
+    drop(answer, which);
+}
+
 Task<HostList> HostFinder::exchangers(Nexthop nexthop)
 {
     HostList found;
     auto answer = co_await resolver_->mx(nexthop.name);
+    co_await filter_exchangers(nexthop.name, answer);
     if (answer.status == dns::Status::not_found || answer.status == dns::Status::no_data ||
         (answer.status == dns::Status::temporary && params_->ignore_mx_lookup_error())) {
         found = co_await single_host(std::move(nexthop)); // RFC 5321, 5.1: the domain as its own exchanger
@@ -290,13 +352,15 @@ Task<HostFinder::Addresses> HostFinder::ask_dns(std::string host)
             result.failure = std::move(failure);
     };
     if (ipv4_) {
-        const auto answer = co_await resolver_->a(host);
+        auto answer = co_await resolver_->a(host);
+        co_await filter_addresses(host, "A", answer);
         take(answer, "A");
         if (answer.status == dns::Status::not_found)
             co_return result; // no such name at all: nothing else to ask for
     }
     if (ipv6_) {
-        const auto answer = co_await resolver_->aaaa(host);
+        auto answer = co_await resolver_->aaaa(host);
+        co_await filter_addresses(host, "AAAA", answer);
         take(answer, "AAAA");
     }
     if (!result.list.empty())

@@ -6,6 +6,7 @@
 #include "nexthop.h"
 #include "outcome.h"
 #include "params.h"
+#include "table/table.h"
 
 #include <cstdint>
 #include <functional>
@@ -20,6 +21,8 @@ namespace dns
 {
 class Resolver;
 enum class Status;
+struct MxRecord;
+template <typename Record> struct Answer;
 } // namespace dns
 
 struct Host {
@@ -45,6 +48,10 @@ void arrange(std::vector<Host>& hosts, const HostOrder& order, std::minstd_rand&
 // leaves none (a loop).  is_self: for a host of the list.
 bool drop_from_self_on(std::vector<Host>& hosts, const std::function<bool(const Host&)>& is_self);
 
+// A later host of the list is reached by the other IP version: one that hangs need not be waited
+// for yet.
+bool has_other_version_behind(const std::vector<Host>& hosts, std::size_t index);
+
 // Hosts to try, or why there are none.
 struct HostList {
     std::vector<Host> hosts;
@@ -67,6 +74,8 @@ public:
     bool may_loop(const Nexthop& nexthop) const { return !params_->is_lmtp() && nexthop.port == smtp_port; }
     bool is_own_name(std::string_view host) const;
 
+    bool is_stale() const { return reply_filter_.is_stale(); }
+
 private:
     static constexpr std::uint16_t smtp_port = 25;
     static constexpr std::size_t exchanger_limit = 50; // hosts of one domain whose addresses are asked for
@@ -82,6 +91,10 @@ private:
     Task<Addresses> addresses(std::string host);
     Task<Addresses> ask_dns(std::string host);
     Addresses ask_hosts_file(const std::string& host) const;
+    Task<std::vector<bool>> ignored(std::vector<std::string> records);
+    Task<> filter_exchangers(const std::string& domain, dns::Answer<dns::MxRecord>& answer);
+    Task<> filter_addresses(const std::string& host, std::string_view type,
+                            dns::Answer<SocketAddress>& answer);
     Task<HostList> exchangers(Nexthop nexthop);
     Task<HostList> single_host(Nexthop nexthop);
 
@@ -94,6 +107,7 @@ private:
     bool ipv4_ = true;
     bool ipv6_ = true;
     HostOrder order_;
+    TableList reply_filter_;
     std::minstd_rand random_;
 };
 

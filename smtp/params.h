@@ -47,6 +47,8 @@ struct SmtpParams : ParamSet {
                              "addresses of mail exchangers to try; 0: all"};
     Param<int> session_limit{this, "smtp_mx_session_limit", "2", at_least(0),
                              "hosts to speak with for one delivery; 0: all"};
+    Param<std::string> dns_reply_filter{this, "smtp_dns_reply_filter", "",
+                                        "rules that drop records of the DNS"};
     Param<bool> defer_without_mx_address{this, "smtp_defer_if_no_mx_address_found", "no",
                                          "defer when no mail exchanger has an address"};
     Param<bool> ignore_mx_lookup_error{this, "ignore_mx_lookup_error", "no",
@@ -83,6 +85,9 @@ struct SmtpParams : ParamSet {
     Param<std::vector<std::string>> propagate_extensions{
         this, "propagate_unmatched_extensions", "canonical, virtual",
         "mappings that keep an extension which the key did not have"};
+
+    Param<std::string> status_filter{this, "smtp_delivery_status_filter", "$default_delivery_status_filter",
+                                     "rules that replace the status of deliveries"};
 
     // The connection.
     Param<std::string> bind_address{this, "smtp_bind_address", "", "local IPv4 address of connections"};
@@ -128,6 +133,7 @@ struct SmtpParams : ParamSet {
                               "tell servers that offer XFORWARD who our client was"};
     Param<Seconds> xforward_timeout{this, "smtp_xforward_timeout", "300s", at_least(1),
                                     "time limit of XFORWARD"};
+    Param<bool> dummy_auth{this, "smtp_send_dummy_mail_auth", "no", "AUTH=<> in MAIL after a login"};
     Param<bool> quote_envelope{this, "smtp_quote_rfc821_envelope", "yes",
                                "quote addresses in MAIL FROM and RCPT TO"};
     Param<bool> keep_8bit{this, "disable_mime_output_conversion", "no",

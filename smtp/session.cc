@@ -74,6 +74,7 @@ Task<Result<PeerReply>> SmtpSession::ask(std::string command, Seconds time)
 Task<std::optional<DeliveryStatus>> SmtpSession::open(ClientTls* tls, TlsPlan plan)
 {
     const bool wanted = tls && plan.level != tls::Level::none;
+    keeps_connection_ = plan.keeps_connections;
     if (wanted)
         plan_key_ = plan.key();
     if (wanted && plan.wrapper) {

@@ -83,6 +83,8 @@ public:
     // A refusal of the text may have come before its end, and the rest of the text been
     // taken for commands: what follows it may be the answers to those.
     bool may_take_another() const { return is_reusable() && !refused_text_; }
+    // False: the policy does not want this connection to be kept.
+    bool may_be_kept() const { return protection_ == Protection::none || keeps_connection_; }
     // The peer has closed, as far as is known without asking.
     bool is_dead() const { return stream_.peer_closed(); }
 
@@ -139,6 +141,7 @@ private:
     std::string plan_key_;
     LoginPlan login_;
     Protection protection_ = Protection::none;
+    bool keeps_connection_ = true;
     std::string channel_binding_; // of TLS (RFC 9266); empty: none
     SessionHabits habits_;
     bool delays_end_ = false; // PIX: the end mark travels alone

@@ -57,6 +57,9 @@ struct SmtpTlsParams {
     Param<std::string> server_name{set, "smtp_tls_servername", "",
                                    "the name to ask the server for: hostname, nexthop or a name"};
 
+    Param<bool> reuse{set, "smtp_tls_connection_reuse", "no", "keep connections inside TLS for more mail"};
+    Param<std::string> session_database{set, "smtp_tls_session_cache_database", "",
+                                        "where sessions are kept for other processes"};
     Param<std::string> insecure_mx{
         set, "smtp_tls_dane_insecure_mx_policy", "${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}",
         "dane, encrypt or may: the level of signed servers whose MX record is not signed"};

@@ -50,14 +50,26 @@ SSL_SESSION* ClientContext::State::find(const std::string& key)
     return nullptr;
 }
 
+static std::string session_bytes(SSL_SESSION* session)
+{
+    const int size = ::i2d_SSL_SESSION(session, nullptr);
+    std::string bytes(size > 0 ? static_cast<std::size_t>(size) : 0, '\0');
+    auto* out = reinterpret_cast<unsigned char*>(bytes.data());
+    if (size > 0)
+        ::i2d_SSL_SESSION(session, &out);
+    return bytes;
+}
+
 // A session that may be resumed; in TLS 1.3 it comes after the handshake, as a ticket.
 static int new_session_callback(SSL* ssl, SSL_SESSION* session)
 {
     Connection::State* const connection = state_of(ssl);
     if (!connection || connection->session_key.empty())
         return 0;
-    static_cast<ClientContext::State*>(connection->owner)
-        ->keep(connection->session_key, SessionPointer(session));
+    auto* const client = static_cast<ClientContext::State*>(connection->owner);
+    if (client->options.on_session)
+        client->options.on_session(connection->session_key, session_bytes(session));
+    client->keep(connection->session_key, SessionPointer(session));
     return 1; // the reference is ours
 }
 
@@ -83,6 +95,32 @@ Result<std::unique_ptr<ClientContext>> ClientContext::open(const CommonParams& p
         ::SSL_CTX_sess_set_new_cb(raw, new_session_callback);
     }
     return std::unique_ptr<ClientContext>(new ClientContext(std::move(state)));
+}
+
+bool ClientContext::has_session(const std::string& key)
+{
+    return state_->find(key) != nullptr;
+}
+
+void ClientContext::offer_session(const std::string& key, std::string_view session)
+{
+    const auto* bytes = reinterpret_cast<const unsigned char*>(session.data());
+    SessionPointer read(
+        session.empty() ? nullptr : ::d2i_SSL_SESSION(nullptr, &bytes, static_cast<long>(session.size())));
+    ::ERR_clear_error();
+    if (read)
+        state_->keep(key, std::move(read));
+}
+
+std::string digest(std::string_view text)
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    ensure(::EVP_Digest(text.data(), text.size(), hash, &size, ::EVP_sha256(), nullptr) == 1, "no SHA-256");
+    std::string digits;
+    for (unsigned i = 0; i < size; ++i)
+        digits += fmt::format("{:02x}", hash[i]);
+    return digits;
 }
 
 void ClientContext::load_authorities()

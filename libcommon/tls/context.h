@@ -60,7 +60,13 @@ struct ClientOptions {
     std::string authorities; // PEM; parsed by load_authorities()
     std::string fingerprint_digest = "sha256";
     Seconds session_time{0};
+    // Told of each session that may be resumed, in the library's own form.  Called from within a
+    // conversation: it must not use the connection.
+    std::function<void(const std::string& key, std::string session)> on_session;
 };
+
+// SHA-256 in hexadecimal digits, for keys of tables.
+std::string digest(std::string_view text);
 
 // A TLSA record (RFC 6698).
 struct TlsaRecord {
@@ -94,6 +100,10 @@ public:
     // Parses the authorities, once; takes up to 0.1 s: to be offloaded.  Until then nobody's
     // certificate is trusted.
     void load_authorities();
+
+    // Sessions by ClientCall::session_key; what cannot be read is no session.
+    bool has_session(const std::string& key);
+    void offer_session(const std::string& key, std::string_view session);
 
     // Fault::config: the call asks for what the library cannot do.
     Result<std::unique_ptr<Connection>> connect(int fd, const ClientCall& call);

@@ -92,7 +92,11 @@ Result<> apply_attribute(Policy& policy, std::string_view name, std::string_view
         policy.server_name = value;
     } else if (name == "tafile") {
         policy.trust_anchor_files.emplace_back(value);
-    } else if (name != "connection_reuse") { // connections are always shared here
+    } else if (name == "connection_reuse") {
+        if (value != "yes" && value != "no")
+            return bad_setting("connection_reuse", value);
+        policy.keeps_connections = value == "yes";
+    } else {
         return bad_setting("unknown attribute", name);
     }
     return {};

@@ -71,6 +71,7 @@ struct Policy {
     std::optional<std::vector<std::string>> excluded;
     std::optional<std::string> server_name;
     std::vector<std::string> trust_anchor_files;
+    std::optional<bool> keeps_connections;
     bool operator==(const Policy&) const = default;
 };
 

@@ -174,6 +174,41 @@ class ClientTls(scenario.Scenario):
         self.wait(lambda: len(server.messages) == 10, 20)
         self.assertLess(server.handshakes, 10)
 
+    def test_connections_that_policy_does_not_keep(self):
+        policy = self.folder / 'reuse'
+        server, other = self.server(), self.server()
+        policy.write_text(f'[{NAME}]:{server.port} encrypt connection_reuse=yes\n')
+        routes = self.folder / 'reuse-routes'
+        routes.write_text(f'kept.example smtp:[{NAME}]:{server.port}\nnot.example smtp:[{NAME}]:{other.port}\n')
+        a = self.sending_to(server.port, smtp_connection_cache_on_demand='yes', smtp_tls_policy_maps=f'texthash:{policy}',
+                            smtp_tls_connection_reuse='no', transport_maps=f'texthash:{routes}', smtp_destination_concurrency_limit='1')
+        for domain, used in (('kept.example', server), ('not.example', other)):
+            for number in range(6):
+                with a.client() as connection:
+                    connection.greet()
+                    self.assertEqual(connection.message('s@client.example', f'r{number}@{domain}', b'Subject: x\r\n\r\nx\r\n')[0], 250)
+            self.wait(lambda server=used: len(server.messages) == 6, 20)
+        self.assertLess(server.handshakes, 6)
+        self.assertEqual(other.handshakes, 6)
+
+    def test_sessions_are_kept_for_other_processes(self):
+        server = self.server(protocol=ssl.TLSVersion.TLSv1_3)
+        a = self.sending_to(server.port, smtp_tls_security_level='verify',
+                            smtp_tls_session_cache_database='btree:${data_directory}/smtp_scache')
+        self.send(a)
+        self.wait(lambda: len(server.messages) == 1, 20)
+        self.wait(lambda: (a.data / 'smtp_scache.lmdb').exists(), 10)
+        self.assertEqual((a.data / 'smtp_scache.lmdb').stat().st_mode & 0o777, 0o600)
+        self.assert_log(a, r'status=sent')
+        first = a.workers('smtp')
+        self.wait(lambda: NAME.encode() in (a.data / 'smtp_scache.lmdb').read_bytes(), 10)     # the name asked for (SNI) or the certificate
+        a.control('reload')
+        self.wait(lambda: not set(a.workers('smtp')) & set(first), 20)
+        self.send(a)
+        self.wait(lambda: len(server.messages) == 2, 20)
+        self.assertEqual(server.resumed, 1)
+        self.assert_log(a, r'Verified TLS connection reused to ')
+
     def test_our_own_server(self):
         system, sink = self.system('a', 'b'), self.sink()
         a, b = system['a'], system['b']

@@ -69,6 +69,9 @@ TEST(TlsPolicy, ReadsLevelAndAttributes)
     EXPECT_FALSE(parse_policy("sometimes"));
     EXPECT_FALSE(parse_policy("may colour=red"));
     EXPECT_FALSE(parse_policy("may match"));
+    EXPECT_FALSE(parse_policy("may connection_reuse=perhaps"));
+    EXPECT_EQ(parse_policy("may connection_reuse=no")->keeps_connections, false);
+    EXPECT_FALSE(parse_policy("may")->keeps_connections);
     EXPECT_FALSE(parse_policy("may protocols=TLSv7"));
 }
 
