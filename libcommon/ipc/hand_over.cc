@@ -1,9 +1,11 @@
 #include "ipc/hand_over.h"
 
+#include "async/address.h"
 #include "os/files.h"
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -79,12 +81,29 @@ Result<std::string> text_within(const Message& message, std::string_view name, s
     return std::string(text);
 }
 
+// They become parts of log lines and headers.
+Result<std::string> plain_text(const Message& message, std::string_view name, std::size_t most)
+{
+    TRY(std::string text, text_within(message, name, most));
+    if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }))
+        return malformed(name);
+    return text;
+}
+
+Result<std::string> address_in(const Message& message, std::string_view name)
+{
+    TRY(std::string text, text_within(message, name, 64));
+    if (!text.empty() && !SocketAddress::parse(text))
+        return malformed(name);
+    return text;
+}
+
 Result<tls::Facts> decode_facts(const Message& message)
 {
     constexpr std::size_t longest_fact = 1024;
     tls::Facts facts;
     for (const TextFact& fact : text_facts) {
-        TRY(facts.*fact.value, text_within(message, fact.name, longest_fact));
+        TRY(facts.*fact.value, plain_text(message, fact.name, longest_fact));
     }
     for (const NumberFact& fact : number_facts) {
         TRY(const std::int64_t number, number_within(message, fact.name, 100'000));
@@ -144,20 +163,19 @@ Message encode(const SessionState& state)
 
 Result<SessionState> decode_session(const Message& message)
 {
-    constexpr std::size_t longest_address = 64;
     constexpr std::size_t longest_recipient = 4096;
     SessionState state;
     TRY(const std::int64_t stage, number_within(message, "stage", 2));
     state.stage = static_cast<SessionState::Stage>(stage);
-    TRY(state.client_address, text_within(message, "client_address", longest_address));
-    TRY(state.server_address, text_within(message, "server_address", longest_address));
+    TRY(state.client_address, address_in(message, "client_address"));
+    TRY(state.server_address, address_in(message, "server_address"));
     TRY(const std::int64_t client_port, number_within(message, "client_port", 65535));
     TRY(const std::int64_t server_port, number_within(message, "server_port", 65535));
     state.client_port = static_cast<std::uint16_t>(client_port);
     state.server_port = static_cast<std::uint16_t>(server_port);
     TRY(const std::int64_t v6, number_within(message, "v6", 1));
     state.v6 = v6 == 1;
-    TRY(state.recipient, text_within(message, "recipient", longest_recipient));
+    TRY(state.recipient, plain_text(message, "recipient", longest_recipient));
     TRY(state.unread, text_within(message, "unread", max_unread));
     if (state.stage == SessionState::Stage::reply && state.unread.find('\n') == std::string::npos)
         return malformed("unread: no command");
