@@ -9,6 +9,24 @@
 namespace bulkhead
 {
 
+namespace
+{
+
+constexpr std::size_t wire_limit = 512; // bytes of a reply line with its end (RFC 5321, 4.5.3.1.5)
+
+// How much of a text that is too long comes into one line: up to a blank, or at least no half character.
+std::size_t piece_of(std::string_view text, std::size_t room)
+{
+    if (const auto blank = text.substr(0, room).rfind(' '); blank != text.npos && blank > 0)
+        return blank + 1;
+    std::size_t size = room;
+    while (size > room - 4 && (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U)
+        --size;
+    return size;
+}
+
+} // namespace
+
 Reply::Reply(int reply_code, std::string status, std::string text) : code(reply_code), dsn(std::move(status))
 {
     lines.push_back(std::move(text));
@@ -37,16 +55,22 @@ void Reply::append_wire(std::string& out) const
 {
     const std::string number = std::to_string(code);
     const std::string status = dsn.empty() ? std::string{} : dsn + ' ';
+    const auto append = [&](std::string_view text, bool last) {
+        out.append(number).append(last ? " " : "-").append(status).append(text).append("\r\n");
+    };
     const std::size_t count = std::max<std::size_t>(lines.size(), 1);
+    const std::size_t room = wire_limit - number.size() - 1 - status.size() - 2;
     for (std::size_t i = 0; i < count; ++i) {
-        out.append(number).append(i + 1 < count ? "-" : " ").append(status);
-        if (i < lines.size()) {
-            const auto from = static_cast<std::ptrdiff_t>(out.size());
-            out.append(lines[i]);
-            const auto breaks_lines = [](char c) { return c == '\r' || c == '\n' || c == '\0'; };
-            std::replace_if(out.begin() + from, out.end(), breaks_lines, '?');
+        const bool last = i + 1 == count;
+        // What came from outside reaches no terminal as control characters.
+        const std::string clean = i < lines.size() ? printable(lines[i], true) : std::string();
+        std::string_view text = clean;
+        while (text.size() > room && code != 334) { // challenges have a limit of their own (RFC 4954, 4)
+            const std::size_t size = piece_of(text, room);
+            append(text.substr(0, size), false);
+            text.remove_prefix(size);
         }
-        out.append("\r\n");
+        append(text, last);
     }
 }
 

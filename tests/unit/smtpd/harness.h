@@ -93,6 +93,9 @@ private:
     std::unique_ptr<tls::Connection> tls_;
 };
 
+// Two ends of a connection: of a socket pair, or over the loopback interface.
+void open_pair(int* pair, bool network);
+
 struct Harness {
     // settings: main.cf lines on top of the usual ones.
     explicit Harness(const std::string& settings = {});
@@ -102,6 +105,24 @@ struct Harness {
 
     // Settings that are refused: why.
     static std::string refusal(const std::string& settings);
+
+    // All that sessions with these settings share.
+    struct Setup {
+        explicit Setup(Harness& harness);
+        ~Setup();
+
+        Config config;
+        ipc::RewriteClient rewriter;
+        ipc::Service cleanup;
+        ipc::Service flush;
+        DiskSpace disk{".", 0, 0};
+        std::unique_ptr<Policy> policy;
+        ProtocolTables tables;
+        std::unique_ptr<PolicyServer> filter;
+        std::unique_ptr<ServerTls> tls;
+        std::unique_ptr<ServerSasl> sasl;
+        SmtpdService service;
+    };
 
     FakeServices services;
     SmtpdParams params;

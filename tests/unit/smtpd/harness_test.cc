@@ -116,7 +116,13 @@ Result<Config> make_config(const std::string& settings)
     return Config::from(*std::move(main), "/etc/x");
 }
 
-// Two ends of a connection over the loopback interface.
+// What the settings of a test must make.
+template <typename T> T must(Result<T> made)
+{
+    ensure(static_cast<bool>(made), made ? "" : made.error().context);
+    return *std::move(made);
+}
+
 void connect_pair(int* pair)
 {
     const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -159,6 +165,14 @@ void close_logins(sasl::AuthClient& service)
 }
 
 } // namespace
+
+void open_pair(int* pair, bool network)
+{
+    if (network)
+        connect_pair(pair);
+    else
+        ensure(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "a socket pair of the test");
+}
 
 FakeServices::FakeServices()
 {
@@ -417,41 +431,42 @@ Harness::Harness(const std::string& settings)
     ensure(static_cast<bool>(loaded), loaded ? "" : loaded.error().context);
 }
 
+Harness::Setup::Setup(Harness& harness)
+    : config(*make_config(harness.own_settings)), rewriter(harness.services.path("rewrite")),
+      cleanup(harness.services.path("cleanup")), flush(harness.services.path("flush")),
+      policy(must(Policy::open(config, harness.params, rewriter))),
+      tables(must(ProtocolTables::open(config, harness.params))),
+      tls(ServerTls::open(harness.params.tls, "smtp")),
+      sasl(must(ServerSasl::open(config, harness.params.sasl))),
+      service{
+          harness.params, *policy,           cleanup,    disk, tables,
+          flush,          "mx.example.test", "Bulkhead", 0,    offers_in(harness.params.discarded_keywords())}
+{
+    if (harness.before_queue)
+        filter = std::make_unique<PolicyServer>(*harness.before_queue, nullptr);
+    service.before_queue = filter.get();
+    service.tls = tls.get();
+    service.sasl = sasl.get();
+}
+
+Harness::Setup::~Setup()
+{
+    if (sasl->is_enabled())
+        close_logins(sasl->service());
+}
+
 void Harness::talk(const std::function<void(BlockingClient&)>& client)
 {
-    const auto config = make_config(own_settings);
     {
-        ipc::RewriteClient rewriter(services.path("rewrite"));
-        ipc::Service cleanup(services.path("cleanup"));
-        auto policy = Policy::open(*config, params, rewriter);
-        ASSERT_TRUE(policy) << policy.error().context;
-        DiskSpace disk(".", 0, 0);
-        ipc::Service flush(services.path("flush"));
-        const auto tables = ProtocolTables::open(*config, params);
-        ASSERT_TRUE(tables) << tables.error().context;
-        SmtpdService service{
-            params, **policy,          cleanup,    disk, *tables,
-            flush,  "mx.example.test", "Bulkhead", 0,    offers_in(params.discarded_keywords())};
-        std::unique_ptr<PolicyServer> filter;
-        if (before_queue)
-            filter = std::make_unique<PolicyServer>(*before_queue, nullptr);
-        service.before_queue = filter.get();
-        const auto tls = ServerTls::open(params.tls, "smtp");
-        const auto sasl = ServerSasl::open(*config, params.sasl);
-        ASSERT_TRUE(sasl) << sasl.error().context;
-        service.tls = tls.get();
-        service.sasl = sasl->get();
+        Setup setup(*this);
         int pair[2];
-        if (network)
-            connect_pair(pair);
-        else
-            ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        open_pair(pair, network);
         UniqueFd ours(pair[0]);
         UniqueFd theirs(pair[1]);
         ASSERT_TRUE(set_nonblocking(ours.get()));
         // The session begins first: what comes before the greeting would be dropped.
         Scope sessions;
-        sessions.spawn(run_session, std::move(ours), &service);
+        sessions.spawn(run_session, std::move(ours), &setup.service);
         std::thread thread([&] {
             BlockingClient side(theirs.get());
             client(side);
@@ -460,8 +475,6 @@ void Harness::talk(const std::function<void(BlockingClient&)>& client)
         if (sessions.size() > 0)
             Loop::current().run();
         thread.join();
-        if ((*sasl)->is_enabled())
-            close_logins((*sasl)->service());
     }
     services.finish();
 }
