@@ -54,6 +54,8 @@ struct QmgrParams : ParamSet {
         "the sender of notices to the postmaster; mail to it is discarded"};
     Param<int> probe_limit{this, "address_verify_pending_request_limit", "5000", at_least(1),
                            "address probes under way at a time"};
+    Param<std::string> queue_service{this, "queue_service_name", "qmgr",
+                                     "the queue manager that looks after the whole spool"};
     Param<std::string> rewrite_service{this, "rewrite_service_name", "rewrite", "the address resolver"};
 };
 

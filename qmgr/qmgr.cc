@@ -56,6 +56,8 @@ Result<> Qmgr::before_jail()
     defer_.emplace("private/" + params_.defer_service(), timeout);
     trace_.emplace("private/" + params_.trace_service(), timeout);
     flush_.emplace("public/" + params_.flush_service(), std::min(timeout, flush_patience));
+    if (is_second())
+        first_.emplace("public/" + params_.queue_service(), std::min(timeout, flush_patience));
     ListOptions options;
     options.kind = ListKind::domains;
     options.parent_matches_subdomains =
@@ -78,6 +80,11 @@ Result<> Qmgr::after_jail()
 
 Task<> Qmgr::start_up(Qmgr* self)
 {
+    if (self->is_second()) { // the others' mail is not its business
+        self->recovered_ = true;
+        self->take_arrivals();
+        co_return;
+    }
     const auto recover = [self] { return recover_active(*self->spool_); };
     const auto recovered = co_await offload(recover);
     if (!recovered)
@@ -103,7 +110,7 @@ void Qmgr::run_queue()
 
 void Qmgr::sweep_incoming()
 {
-    if (sweeping_ || !recovered_ || is_draining())
+    if (is_second() || sweeping_ || !recovered_ || is_draining())
         return;
     sweeping_ = true;
     scope_.spawn(sweep, this);
@@ -272,10 +279,26 @@ void Qmgr::take_arrivals()
 void Qmgr::request_scans(bool incoming, bool deferred, bool ignore_time)
 {
     watch_clock();
+    if (is_second()) {
+        if (!std::exchange(asking_first_, true))
+            scope_.spawn(ask_first, this);
+        return;
+    }
     incoming_wanted_ |= incoming;
     deferred_wanted_ |= deferred;
     ignore_time_ |= ignore_time;
     start_scans();
+}
+
+// What a second queue manager cannot take at once is for the one that reads the queues.
+Task<> Qmgr::ask_first(Qmgr* self)
+{
+    const ipc::Message look = ipc::encode_queue_arrival({});
+    const auto answer = co_await self->first_->call(look);
+    if (!answer)
+        log::warn(fmt::format("{}: {}", self->params_.queue_service(), answer.error().context));
+    self->asking_first_ = false;
+    self->after_change();
 }
 
 // A clock that was set back leaves messages behind whose time is still to come, though it was

@@ -69,6 +69,9 @@ private:
     void request_scans(bool incoming, bool deferred, bool ignore_time);
     void start_scans();
     void watch_clock();
+    // A service of another name than queue_service_name, for the mail that its own cleanup tells it of.
+    bool is_second() const { return service_name() != params_.queue_service(); }
+    static Task<> ask_first(Qmgr* self);
     static Task<> scan(Qmgr* self, Queue queue, bool ignore_time);
     static Task<> rehash(Qmgr* self);
     void run_queue();
@@ -122,6 +125,8 @@ private:
     std::optional<ipc::Service> defer_;
     std::optional<ipc::Service> trace_;
     std::optional<ipc::Service> flush_;
+    std::optional<ipc::Service> first_; // of a second queue manager
+    bool asking_first_ = false;
     MatchList flush_sites_;
     std::unordered_map<std::string, std::unique_ptr<ipc::Service>> agents_;
 

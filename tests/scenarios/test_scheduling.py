@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The scheduler at work: refill, preemption, rates, and what a bad setting gives."""
 import os
+import re
 import socket
 
 import client
+import ports
 import scenario
 
 
@@ -86,6 +88,35 @@ class Scheduling(scenario.Scenario):
         a.wait_empty()
         self.assertEqual(sink.count_by_id(), {'redirected': 1})
         self.assertEqual(a.log_text().count(f'{queue_id}: removed'), 1)
+
+    def test_a_second_queue_manager(self):
+        """With workers of its own for another port, as a watchdog has them, beside the first on the same spool."""
+        _, a, sink = self.relaying(minimal_backoff_time='3s', maximal_backoff_time='3s')
+        sink.script['rcpt'] = lambda *_: '450 4.2.0 not yet'
+        other, port = self.sink(), ports.free_port()
+        a.extra_services = (
+            f'127.0.0.1:{port} inet n - y - - smtpd -o cleanup_service_name=second_cleanup\n'
+            'second_cleanup unix n - y - 0 cleanup -o queue_service_name=second_qmgr -o syslog_name=second\n'
+            'second_qmgr unix n - y 300 1 qmgr -o rewrite_service_name=second_rewrite'
+            ' -o syslog_name=second\n'
+            f'second_rewrite unix - - y - - trivial-rewrite -o relayhost=[127.0.0.1]:{other.port}\n')
+        self.send(a, 'before', 'r@dest.example')   # put off: it is not the business of the second
+        a.wait_spool('deferred=1,active=0')
+        sink.script.clear()
+        a.write()
+        self.assertEqual(a.control('reload').returncode, 0)
+        loads = [client.Load(a.port, clients=2, total=100, prefix='first'), client.Load(port, clients=2, total=100, prefix='second')]
+        for load in loads:
+            load.start()
+        for load in loads:
+            load.join()
+        self.assertEqual([len(load.acknowledged) for load in loads], [100, 100])
+        a.wait_empty()
+        # The first looks through the queues now and then, and takes what it finds there.
+        arrived = [message.id for message in sink.messages + other.messages]
+        self.assertEqual(sorted(arrived), sorted(['before', *loads[0].acknowledged, *loads[1].acknowledged]))
+        self.assertLessEqual(set(other.count_by_id()), set(loads[1].acknowledged), 'not the business of the second')
+        self.assertTrue(re.search(r'second/qmgr\[\d+\]: \w+: from=.*queue active', a.log_text()))
 
     def test_settings_that_cannot_be_read(self):
         system, a, sink = self.relaying()
