@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """One port for two environments: every deciding step, what stays true behind it, and what goes wrong."""
 import base64
+import os
 import re
 import ssl
 import tempfile
@@ -175,7 +176,8 @@ class Plain(Behind):
         code, text = self.knock('client', source='127.0.0.2').reply()
         self.assertEqual((code, 'does not run' in text), (421, True), text)
         self.assertEqual(self.knock('client', source='127.0.0.3').reply()[0], 220)
-        self.assertEqual(b.control('start').returncode, 0)
+        primary = dict(os.environ, MAIL_CONFIG=str(system['a'].folder))   # whose master starts it
+        self.assertEqual(b.control('start', env=primary).returncode, 0)
         self.wait(lambda: self.knock('client', source='127.0.0.2').reply()[0] == 220)
 
     def test_a_crashing_environment_harms_nobody_else(self):
