@@ -1,6 +1,6 @@
 #include "async/offload.h"
 
-#include "async/loop.h"
+#include "async/loop_detail.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -69,11 +69,14 @@ struct Idle {
 class Threads
 {
 public:
-    explicit Threads(std::size_t threads)
-        : wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), watch_(wake_.get(), [this] { resume_finished(); })
+    explicit Threads(std::size_t threads) : wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))
     {
         ensure(static_cast<bool>(wake_), "eventfd failed");
-        watch_.enable();
+        // Edge-triggered: each write is one call for the loop, and nobody needs to read.
+        watch_ = event_new(
+            loop_base(), wake_.get(), EV_READ | EV_ET | EV_PERSIST,
+            [](evutil_socket_t, short, void* self) { static_cast<Threads*>(self)->resume_finished(); }, this);
+        event_add(watch_, nullptr);
         sigset_t all;
         sigset_t before;
         ::sigfillset(&all);
@@ -142,8 +145,6 @@ public:
 private:
     void resume_finished()
     {
-        std::uint64_t count = 0;
-        (void)!::read(wake_.get(), &count, sizeof count);
         PoolJob* oldest = nullptr; // the list has the newest first
         for (PoolJob* job = done_.exchange(nullptr, std::memory_order_acquire); job != nullptr;)
             oldest = std::exchange(job, std::exchange(job->next, oldest));
@@ -156,7 +157,7 @@ private:
     Idle* idle_ = nullptr;
     std::atomic<PoolJob*> done_ = nullptr;
     UniqueFd wake_;
-    ReadWatch watch_;
+    event* watch_; // like all of this, as long as the process
 };
 
 constexpr std::size_t default_threads = 16;

@@ -109,8 +109,9 @@ Stream::~Stream()
 {
     if (transport_ && !cancelled_)
         transport_->close();
-    if (event_)
-        event_free(static_cast<event*>(event_));
+    for (void* const one : {event_, write_event_})
+        if (one)
+            event_free(static_cast<event*>(one));
     if (timer_event_)
         event_free(static_cast<event*>(timer_event_));
     release_input();
@@ -336,7 +337,9 @@ Stream::Io Stream::shake_hands()
         readable_ = writable_ = true; // what the socket has now, nobody has tried
         return Io::progress;
     case Transport::Step::wants_input:
+        return Io::blocked;
     case Transport::Step::wants_output:
+        writable_ = false;
         return Io::blocked;
     case Transport::Step::ended:
         peer_closed_ = true;
@@ -518,12 +521,24 @@ void Stream::Awaiter::await_suspend(std::coroutine_handle<> handle)
     s.waiter_ = this;
     if (s.begin_ == s.end_ && s.in_)
         s.release_input();
-    if (!s.event_) {
-        s.event_ = event_new(loop_base(), s.fd_.get(), EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
-                             StreamCallback::ready, &s);
-        event_add(static_cast<event*>(s.event_), nullptr);
-    }
+    s.watch();
     s.arm_timer();
+}
+
+// Input and the end are always of interest, room for output only when there was none: the
+// kernel tells of room in a UNIX socket each time that the peer has read from it.
+void Stream::watch()
+{
+    const auto add = [this](void*& one, short what) {
+        if (!one)
+            one = event_new(loop_base(), fd_.get(), static_cast<short>(what | EV_ET), StreamCallback::ready,
+                            this);
+        event_add(static_cast<event*>(one), nullptr);
+    };
+    if (!event_)
+        add(event_, EV_READ | EV_CLOSED | EV_PERSIST);
+    if (!writable_)
+        add(write_event_, EV_WRITE);
 }
 
 void Stream::Awaiter::finish()
@@ -539,8 +554,12 @@ void Stream::ready(bool readable, bool writable, bool closed)
     writable_ |= writable || closed;
     if (closed)
         peer_closed_ = true;
-    if (waiter_ && waiter_->attempt())
+    if (!waiter_)
+        return;
+    if (waiter_->attempt())
         waiter_->finish();
+    else
+        watch();
 }
 
 void Stream::cancel()

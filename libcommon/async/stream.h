@@ -131,6 +131,9 @@ public:
     // The peer closed or reset the connection, as far as is known now.
     bool peer_closed() const { return peer_closed_; }
 
+    // Nothing waits in the socket, as far as is known without asking the kernel.
+    bool is_silent() const { return !readable_ && !peer_closed_; }
+
     std::uint64_t bytes_read() const { return bytes_read_; }
 
     // Ends output in the kernel's queue order, and tells the peer of an upgraded stream; the
@@ -182,6 +185,7 @@ private:
     void reserve_input(std::size_t bytes);
     void release_input();
     void ready(bool readable, bool writable, bool closed);
+    void watch();
     void arm_timer();
     void start_timer();
     void timer_fired();
@@ -190,6 +194,7 @@ private:
     UniqueFd fd_;
     std::unique_ptr<Transport> transport_; // uses fd_
     void* event_ = nullptr;
+    void* write_event_ = nullptr;
     void* timer_event_ = nullptr;
     bool timer_armed_ = false;
     bool readable_ = true;

@@ -46,10 +46,12 @@ Service::Service(std::string path, Milliseconds timeout)
 Service::~Service() = default;
 
 // The other side has closed, or has sent what nobody asked for.
-static bool is_stale(int fd)
+static bool is_stale(const Stream& stream)
 {
+    if (stream.is_silent())
+        return false;
     char byte = 0;
-    const ssize_t n = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    const ssize_t n = ::recv(stream.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
@@ -60,7 +62,7 @@ Result<Service::Connection> Service::connect()
         connection.stream_ = std::move(idle_.back());
         idle_.pop_back();
         connection.reused_ = true;
-        if (!connection.stream_->peer_closed() && !is_stale(connection.stream_->fd()))
+        if (!is_stale(*connection.stream_))
             return connection;
     }
     return connect_fresh();

@@ -196,6 +196,63 @@ TEST(Stream, SendsMoreThanTheSocketHolds)
     with_stream(Body{});
 }
 
+constexpr std::size_t too_much = 4 << 20; // bytes, more than the socket holds
+
+// Room is told of once each time that there was none, also to a stream that waits for input.
+TEST(Stream, AReaderSendsOnAsRoomComes)
+{
+    struct Body {
+        Task<> operator()(Stream& stream, Pair& pair)
+        {
+            Scope scope;
+            scope.spawn(take_all_and_answer, &pair);
+            stream.write(std::string(too_much, 'm'));
+            const auto line = co_await stream.read_line(100);
+            EXPECT_TRUE(line && line->text == "250 all of it");
+            co_await scope.empty();
+        }
+        static Task<> take_all_and_answer(Pair* pair)
+        {
+            Stream other(std::move(pair->far));
+            for (std::size_t got = 0; got < too_much;) {
+                const auto more = co_await other.fill();
+                EXPECT_TRUE(more);
+                if (!more)
+                    co_return;
+                got += other.buffered().size();
+                other.consume(other.buffered().size());
+            }
+            other.write("250 all of it\r\n");
+            (void)co_await other.flush();
+        }
+    };
+    with_stream(Body{});
+}
+
+TEST(Stream, IsSilentUntilThePeerSpeaksOrLeaves)
+{
+    struct Body {
+        Task<> operator()(Stream& stream, Pair& pair)
+        {
+            EXPECT_FALSE(stream.is_silent()); // nobody has looked
+            Scope scope;
+            scope.spawn(answer, &pair);
+            const auto line = co_await stream.read_line(100);
+            EXPECT_TRUE(line && stream.is_silent());
+            pair.far.reset();
+            co_await sleep_for(Milliseconds(2));
+            EXPECT_FALSE(stream.is_silent());
+            co_await scope.empty();
+        }
+        static Task<> answer(Pair* pair)
+        {
+            co_await sleep_for(Milliseconds(2));
+            pair->say("250 ok\r\n");
+        }
+    };
+    with_stream(Body{});
+}
+
 TEST(Stream, CancelWakesTheWaiter)
 {
     struct Body {
