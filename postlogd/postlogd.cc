@@ -16,6 +16,11 @@ namespace
 constexpr Milliseconds quiet_time{5000};
 constexpr Milliseconds complaint_pause{1000}; // lost lines are reported at most this often
 
+// A line that comes soon after another is one of many: those of the next moment are written
+// together.  The kernel keeps only a few datagrams (net.unix.max_dgram_qlen): not longer.
+constexpr Milliseconds soon{10};
+constexpr Milliseconds gathering_time{2};
+
 } // namespace
 
 Postlogd::Postlogd() : quiet_timer_([this] { quiet_time_over(); }) {}
@@ -42,6 +47,9 @@ void Postlogd::datagrams(int fd)
         return;
     append(pieces);
     saw_traffic();
+    const SteadyTime now = SteadyClock::now();
+    if (now - std::exchange(last_arrival_, now) < soon)
+        pause_datagrams(gathering_time);
 }
 
 void Postlogd::append(std::span<iovec> pieces)

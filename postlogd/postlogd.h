@@ -37,6 +37,7 @@ private:
     bool busy_ = false;           // lines came lately: the worker stays
     bool traffic_ = false;        // since the timer started
     SteadyTime next_complaint_{}; // about lost lines
+    SteadyTime last_arrival_{};
 };
 
 } // namespace bulkhead

@@ -284,7 +284,7 @@ void write(Severity severity, std::string_view text)
         flush();
 }
 
-void flush(bool patient)
+bool flush(bool patient)
 {
     Logger& self = logger();
     const std::lock_guard lock(self.mutex);
@@ -296,7 +296,7 @@ void flush(bool patient)
             continue;
         }
         if (patience-- <= 0)
-            return;
+            return false;
         pollfd wait{self.fd.get(), POLLOUT, 0};
         ::poll(&wait, 1, 10);
     }
@@ -305,6 +305,7 @@ void flush(bool patient)
         self.reported = self.dropped;
         write(Severity::warning, fmt::format("{} log lines were lost: the log writer did not keep up", lost));
     }
+    return self.pending.empty();
 }
 
 std::uint64_t dropped()

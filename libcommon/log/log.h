@@ -58,8 +58,9 @@ inline void fatal(std::string_view text)
 }
 
 // Sends what is collected.  The loop calls it before it sleeps; patient waits up
-// to a tenth of a second, for a process that is about to end.
-void flush(bool patient = false);
+// to a tenth of a second, for a process that is about to end.  False: the receiver is not ready
+// for all of it; the rest waits for the next call.
+bool flush(bool patient = false);
 
 // Lines lost because the receiver did not keep up.
 std::uint64_t dropped();

@@ -40,6 +40,9 @@ constexpr Milliseconds count_interval{1000};
 constexpr std::size_t descriptors_per_session = 2;
 constexpr std::size_t spare_descriptors = 24;
 
+// The log writer takes up what it did not take before (it reads every few milliseconds).
+constexpr Milliseconds log_retry_time{2};
+
 // By hand there is no master, and descriptor 5 may be anything.
 bool is_control_socket(int fd)
 {
@@ -55,7 +58,8 @@ class WorkerLife
 public:
     WorkerLife(Worker& worker, WorkerArguments arguments)
         : worker_(worker), arguments_(std::move(arguments)), idle_timer_([this] { idle_time_over(); }),
-          count_timer_([this] { send(present_state()); })
+          count_timer_([this] { send(present_state()); }), pause_timer_([this] { set_accepting(accepting_); }),
+          log_timer_([] {})
     {
         worker_.life_ = this;
         worker_.service_name_ = arguments_.service;
@@ -71,6 +75,7 @@ public:
 
     void activity_changed();
     void retire();
+    void pause(Milliseconds time);
 
 private:
     Result<> read_configuration();
@@ -104,6 +109,8 @@ private:
     std::unique_ptr<ReadWatch> control_;
     Timer idle_timer_;
     Timer count_timer_;
+    Timer pause_timer_;
+    Timer log_timer_; // runs while lines wait for the log writer
     std::size_t session_limit_ = 1;
     std::uint64_t use_limit_ = 1;
     std::uint64_t served_ = 0;
@@ -231,6 +238,13 @@ void WorkerLife::set_accepting(bool on)
     accepting_ = on;
     for (const auto& listener : listeners_)
         on ? listener->enable() : listener->disable();
+}
+
+void WorkerLife::pause(Milliseconds time)
+{
+    for (const auto& listener : listeners_)
+        listener->disable();
+    pause_timer_.start(time);
 }
 
 void WorkerLife::accept_sessions(int fd)
@@ -413,7 +427,8 @@ int WorkerLife::run()
     SignalWatch terminate(SIGTERM, [this] { supervised_ ? retire() : stop_now(); });
     loop.on_idle([this] {
         report();
-        log::flush();
+        if (!log_timer_.running() && !log::flush())
+            log_timer_.start(log_retry_time);
     });
     listen();
     activity_changed();
@@ -466,6 +481,10 @@ void Worker::activity_changed()
 void Worker::retire()
 {
     life_->retire();
+}
+void Worker::pause_datagrams(Milliseconds time)
+{
+    life_->pause(time);
 }
 
 int run_worker(Worker& worker, int argc, char** argv)

@@ -138,6 +138,9 @@ public:
     // Finish what runs and leave: a table changed, the worker is worn out.
     void retire();
 
+    // Datagram services: lets what comes in this time wait in the socket, to be read together.
+    void pause_datagrams(Milliseconds time);
+
 private:
     friend class WorkerLife;
     std::unique_ptr<Config> config_;
