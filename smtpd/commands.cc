@@ -101,9 +101,10 @@ void SmtpSession::reset_transaction()
 // The same for all questions about one message, and never used for another.
 std::string_view SmtpSession::instance()
 {
+    static const pid_t process = ::getpid();
     static std::uint64_t count = 0;
     if (instance_.empty())
-        instance_ = fmt::format("{:x}.{:x}.{:x}.0", ::getpid(), WallTime::now().seconds, ++count);
+        instance_ = fmt::format("{:x}.{:x}.{:x}.0", process, WallTime::now().seconds, ++count);
     return instance_;
 }
 
