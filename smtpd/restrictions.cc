@@ -194,8 +194,11 @@ RestrictionList RestrictionList::parse(std::string_view text, const Policy* poli
 void RestrictionList::open_tables()
 {
     for (Rule& rule : rules_)
-        if (rule.what->argument == Argument::table)
-            rule.tables = std::make_unique<TableList>(TableList::open(rule.text));
+        if (rule.what->argument == Argument::table) {
+            TableOptions options;
+            options.parameter = rule.what->name;
+            rule.tables = std::make_unique<TableList>(TableList::open(rule.text, options));
+        }
 }
 
 bool RestrictionList::has_tables() const

@@ -60,6 +60,7 @@ class _Ended(Exception):
 class Session:
     def __init__(self, number):
         self.number = number
+        self.source = None               # the client's address
         self.commands = []
         self.messages = 0
         self.broken_commands = []        # lines with a bare CR or LF
@@ -67,7 +68,7 @@ class Session:
 
 
 class Sink:
-    def __init__(self, port=0, name='sink.example',
+    def __init__(self, port=0, name='sink.example', host='127.0.0.1',
                  extensions=('PIPELINING', 'SIZE 104857600', '8BITMIME', 'ENHANCEDSTATUSCODES')):
         self.name = name
         self.extensions = list(extensions)
@@ -77,7 +78,7 @@ class Sink:
         self.sessions = []
         self.open_sessions = 0
         self._changed = threading.Condition()
-        self._listening = socket.create_server(('127.0.0.1', port), backlog=1024)
+        self._listening = socket.create_server((host, port), family=socket.AF_INET6 if ':' in host else socket.AF_INET, backlog=1024)
         self.port = self._listening.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._running = threading.Event()
@@ -129,6 +130,7 @@ class Sink:
 
     async def _serve(self, reader, writer):
         session = Session(len(self.sessions) + 1)
+        session.source = writer.get_extra_info('peername')[0]
         self.sessions.append(session)
         self.open_sessions += 1
         try:
