@@ -429,7 +429,7 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
         pool_.dismiss(std::move(session));
         co_return false;
     }
-    QueuedText text(delivery.fd(), request.data_offset,
+    QueuedText text(delivery.fd(), delivery.file_size(), request.data_offset,
                     static_cast<std::size_t>(params_.line_length_limit()));
     if (!session->capabilities().eightbitmime && request.encoding != "7bit" && !params_.keep_8bit())
         text.convert_to_7bit();

@@ -8,7 +8,6 @@
 #include "spool/envelope.h"
 #include "spool/record.h"
 
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 namespace bulkhead
@@ -19,8 +18,8 @@ bool OutgoingEnvelope::is_probe() const
     return request->trace_flags & (trace_flag::probe | trace_flag::verify_only);
 }
 
-QueuedText::QueuedText(int fd, std::int64_t data_offset, std::size_t line_limit)
-    : fd_(fd), data_offset_(data_offset), writer_(line_limit)
+QueuedText::QueuedText(int fd, std::int64_t size, std::int64_t data_offset, std::size_t line_limit)
+    : fd_(fd), size_(size), data_offset_(data_offset), writer_(line_limit)
 {
 }
 
@@ -45,13 +44,12 @@ Result<> QueuedText::plan_conversion()
 // for a disk, and spares two thread switches.  False: not there, or not supported.
 bool QueuedText::read_cached_file()
 {
-    struct stat info{};
-    if (::fstat(fd_, &info) != 0 || info.st_size <= 0 || static_cast<std::size_t>(info.st_size) > block_size)
+    if (size_ <= 0 || size_ > std::int64_t{block_size})
         return false;
-    const auto size = static_cast<std::size_t>(info.st_size);
+    const auto size = static_cast<std::size_t>(size_);
     file_ = std::make_unique_for_overwrite<char[]>(size);
     const iovec target{file_.get(), size};
-    if (::preadv2(fd_, &target, 1, 0, RWF_NOWAIT) != info.st_size)
+    if (::preadv2(fd_, &target, 1, 0, RWF_NOWAIT) != size_)
         return false;
     reader_.emplace(std::string_view(file_.get(), size), data_offset_);
     return true;

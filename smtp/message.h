@@ -63,8 +63,8 @@ class QueuedText final : public MessageText
 public:
     static constexpr std::size_t block_size = 64 * 1024;
 
-    // fd: the open queue file, the caller's; line_limit as DataWriter has it.
-    QueuedText(int fd, std::int64_t data_offset, std::size_t line_limit);
+    // fd: the open queue file, the caller's, and its size; line_limit as DataWriter has it.
+    QueuedText(int fd, std::int64_t size, std::int64_t data_offset, std::size_t line_limit);
     ~QueuedText() override;
 
     // For a server without 8BITMIME: 8-bit parts become quoted-printable or base64.
@@ -84,6 +84,7 @@ private:
                                  const std::function<void(std::string_view, bool)>& sink);
 
     int fd_;
+    std::int64_t size_;
     std::int64_t data_offset_;
     DataWriter writer_;
     std::unique_ptr<char[]> file_; // a small queue file, whole

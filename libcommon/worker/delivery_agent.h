@@ -45,6 +45,7 @@ class Delivery
 public:
     const ipc::DeliveryRequest& request() const { return request_; }
     int fd() const { return file_.fd.get(); }
+    std::int64_t file_size() const { return file_.info.size; }
 
     // True when this recipient's fate is settled already.
     bool is_settled(std::size_t index) const { return settled_[index]; }
