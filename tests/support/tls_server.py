@@ -10,6 +10,7 @@ class TlsServer:
         self.context, self.wrapper, self.offer = context, wrapper, offer
         self.refuse, self.garbage, self.silent = refuse, garbage, silent
         self.messages, self.handshakes, self.resumed, self.names = [], 0, 0, []
+        self.clients = []       # of each handshake: address, and the name in the client's certificate
         context.sni_callback = lambda _, name, __: self.names.append(name)
         self.listening = socket.create_server(address, backlog=50)
         self.port = self.listening.getsockname()[1]
@@ -41,6 +42,8 @@ class TlsServer:
         inside = self.context.wrap_socket(connection, server_side=True)
         self.handshakes += 1
         self.resumed += inside.session_reused
+        subject = dict(pair for part in (inside.getpeercert() or {}).get('subject', ()) for pair in part)
+        self.clients.append((inside.getpeername()[0], subject.get('commonName')))
         return inside
 
     def session(self, connection):
