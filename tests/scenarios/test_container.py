@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -114,6 +115,45 @@ class Container(scenario.Scenario):
         system.write()
         os.kill(self.first_process(system), signal.SIGHUP)
         system.wait_listening(system['b'])
+
+    def test_folder_of_environments_is_followed(self):
+        """A mounted folder: what appears there starts, what changes is read, what goes leaves; nobody asks."""
+        system, sink = self.system('a', 'b'), self.sink()
+        a, b = system['a'], system['b']
+        folder = system.top / 'environments'
+        folder.mkdir()
+        a.config |= {'multi_instance_directories': '', 'multi_instance_folder': folder}
+        b.relay_to(sink.port)
+        system.write()
+        del system.environments['b']
+        self.contain(system)
+        system.environments['b'] = b
+
+        def listens():
+            with socket.socket() as probe:
+                return probe.connect_ex(('127.0.0.1', b.port)) == 0
+
+        def banner():
+            with b.client() as connection:
+                return connection.reply()[1]
+        with a.client() as bystander:
+            bystander.greet()
+            shutil.copytree(b.folder, folder / 'b')
+            self.wait(listens, message='a new folder is not taken in')
+            b.folder = folder / 'b'
+            b.config['smtpd_banner'] = '$myhostname changed'
+            b.write()
+            self.wait(lambda: 'changed' in banner(), message='a change is not seen')
+            b.config['smtpd_banner'] = '$myhostname broken'
+            b.config['message_size_limit'] = 'much'
+            b.write()
+            self.wait(lambda: re.search('reload is refused, the old configuration stays: .*message_size_limit', a.log_text()),
+                      message='a mistake is not told')
+            self.assertIn('changed', banner())
+            (folder / 'b').rename(folder / '.b')
+            self.wait(lambda: not listens(), message='a folder that is gone still serves')
+            self.assertEqual(bystander.command('NOOP')[0], 250)
+        self.assertNotRegex(a.log_text(), f'reload -- .*{a.folder}$')     # nobody but b was read again
 
     def test_root_file_system_may_be_read_only(self):
         system, sink = self.system('a'), self.sink()
