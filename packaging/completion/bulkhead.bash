@@ -186,10 +186,16 @@ _bulkhead() {
             _bulkhead_configurations
         else
             _bulkhead_words -c -v -D start start-fg stop quick-stop drain abort reload flush check status \
-                logrotate set-permissions upgrade-configuration spool user help
+                logrotate set-permissions upgrade-configuration spool route user help
         fi ;;
     status) _bulkhead_words --json --pids ;;
     spool) _bulkhead_spool ;;
+    route)
+        case $prev in
+        --env) _bulkhead_words "$(_bulkhead_environments)" ;;
+        --from | --to | --client | --login | --service) ;;
+        *) _bulkhead_words --to --from --env --client --login --service --json ;;
+        esac ;;
     user)
         case $prev in
         --env) _bulkhead_words "$(_bulkhead_environments)" ;;

@@ -157,6 +157,22 @@ class BadInput(scenario.Scenario):
         self.b.config['queue_directory'] = self.a.spool
         self.start_with_only_a(self.a.spool, 'b')
 
+    def test_shared_name(self):
+        self.a.config['multi_instance_name'] = self.b.config['multi_instance_name'] = 'postfix-twin'
+        self.start_with_only_a('postfix-twin', str(self.a.folder), str(self.b.folder))
+
+    def test_listed_folder_that_is_a_file(self):
+        path = self.stack.top / 'file'
+        path.touch()
+        self.a.config['multi_instance_directories'] = f'{self.b.folder} {path}'
+        self.stack.start('a', 'b')
+        self.assert_one_line(path)
+        self.assert_a_works()
+
+    def test_bad_name(self):
+        self.b.config['multi_instance_name'] = 'no name/at all'
+        self.start_with_only_a(self.b.folder / 'main.cf', 'multi_instance_name')
+
     def test_shared_data_folder(self):
         self.b.config['data_directory'] = self.a.data
         self.start_with_only_a(self.a.data, 'b')
