@@ -21,7 +21,7 @@ import environment
 import processes
 import scenario
 
-SECONDS = float(os.environ.get('BULKHEAD_KILL_SECONDS', '15'))
+SECONDS = float(os.environ.get('BULKHEAD_KILL_SECONDS', '10'))
 SEED = int(os.environ.get('BULKHEAD_SEED', time.time_ns() % 1000000))
 # A delivery is in doubt from the sink's 250 until the mark in the queue file is on disk.
 IN_DOUBT = 2.0
