@@ -32,6 +32,8 @@ void SmtpSession::say_secret(std::string shown, std::string command)
 {
     if (log::verbosity() > 0)
         log::trace(fmt::format("> {}: {}***", peer_.label(), shown));
+    if (transcript_)
+        transcript_->said(shown + "***");
     stream_.write(shown);
     command += "\r\n";
     stream_.write(command);
@@ -71,8 +73,11 @@ Task<std::optional<DeliveryStatus>> SmtpSession::log_in(const ClientSasl& sasl, 
             in_step_ = false; // who claims to know us and cannot prove it
             co_return cannot_log_in(peer_, "the server has not proved that it knows the password");
         }
-        if (reply->code != 334)
+        if (reply->code != 334) {
+            if (reply->permanent())
+                refused_login_ = *reply;
             co_return login_refused(peer_, *reply, sasl.params().soft_bounce());
+        }
         const auto challenge = sasl::decode_base64(challenge_of(*reply));
         sasl::ClientLogin& steps_of = **login;
         const auto compute = [&] {

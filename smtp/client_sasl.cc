@@ -1,6 +1,7 @@
 #include "client_sasl.h"
 
 #include "base/text.h"
+#include "expiring_table.h"
 #include "log/log.h"
 #include "sasl/client_login.h"
 #include "table/decision.h"
@@ -11,6 +12,38 @@ namespace bulkhead
 {
 
 using ipc::DeliveryOutcome;
+
+ClientSasl::ClientSasl(const SmtpSaslParams& params) : params_(params) {}
+ClientSasl::~ClientSasl() = default;
+
+// With the password: another one is tried at once.
+static std::string refusal_key(const LoginPlan& plan, const Peer& peer)
+{
+    return fmt::format("{}\n{}\n{}", peer.relay(), plan.user, plan.password);
+}
+
+Task<std::optional<DeliveryStatus>> ClientSasl::known_refusal(const LoginPlan& plan, const Peer& peer)
+{
+    if (!refusals_ || !plan.is_wanted())
+        co_return std::nullopt;
+    const std::string key = refusal_key(plan, peer);
+    const std::string line = co_await refusals_->find(key);
+    ReplyParser parser;
+    const auto complete = parser.add_line(line);
+    if (line.empty() || !complete || !*complete)
+        co_return std::nullopt;
+    co_return login_known_to_fail(peer, parser.take(), params_.soft_bounce());
+}
+
+// Replies of several lines are kept as one.
+void ClientSasl::note_refusal(const LoginPlan& plan, const Peer& peer, const PeerReply& reply)
+{
+    std::string line = reply.text;
+    if (!refusals_ || line.size() < 4)
+        return;
+    line[3] = ' ';
+    refusals_->keep(refusal_key(plan, peer), std::move(line));
+}
 
 Result<std::unique_ptr<ClientSasl>> ClientSasl::open(const SmtpSaslParams& params)
 {
@@ -30,6 +63,13 @@ Result<std::unique_ptr<ClientSasl>> ClientSasl::open(const SmtpSaslParams& param
         if (!demands)
             return Error{Fault::config, fmt::format("{}: {}", row.param.name(), demands.error().context)};
         row.demands = *demands;
+    }
+    if (!params.cache_name().empty() && params.cache_time().count() > 0) {
+        auto opened = ExpiringTable::open(params.cache_name(), params.cache_time());
+        if (opened)
+            self->refusals_ = *std::move(opened);
+        else
+            log::warn(fmt::format("{}: {}", params.cache_name.name(), opened.error().context));
     }
     self->passwords_ = TableList::open(params.password_maps());
     TRY(self->filter_, MatchList::open(params.mechanism_filter()));

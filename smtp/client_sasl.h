@@ -5,6 +5,7 @@
 #include "outcome.h"
 #include "sasl_params.h"
 
+#include "async/task.h"
 #include "base/result.h"
 #include "sasl/mechanism.h"
 #include "table/domain_list.h"
@@ -34,11 +35,15 @@ struct PlannedLogin {
 // How well the connection protects what is said.
 enum class Protection { none, tls, verified_tls };
 
+class ExpiringTable;
+
 class ClientSasl
 {
 public:
     // params must outlive it.
     static Result<std::unique_ptr<ClientSasl>> open(const SmtpSaslParams& params);
+
+    ~ClientSasl();
 
     const SmtpSaslParams& params() const { return params_; }
     bool is_enabled() const { return params_.enable(); }
@@ -55,14 +60,19 @@ public:
     std::optional<std::string> choose(const std::vector<std::string>& offered, Protection protection,
                                       bool can_bind) const;
 
+    // The server has refused this user and password before: what it said then.
+    Task<std::optional<DeliveryStatus>> known_refusal(const LoginPlan& plan, const Peer& peer);
+    void note_refusal(const LoginPlan& plan, const Peer& peer, const PeerReply& reply);
+
     bool is_stale() const { return passwords_.is_stale() || filter_.is_stale(); }
 
 private:
-    explicit ClientSasl(const SmtpSaslParams& params) : params_(params) {}
+    explicit ClientSasl(const SmtpSaslParams& params);
 
     const SmtpSaslParams& params_;
     TableList passwords_;
     MatchList filter_;
+    std::unique_ptr<ExpiringTable> refusals_; // null: none are remembered
     sasl::Demands in_clear_;
     sasl::Demands in_tls_;
     sasl::Demands in_verified_tls_;

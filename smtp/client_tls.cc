@@ -3,10 +3,10 @@
 #include "async/offload.h"
 #include "base/text.h"
 #include "dns/resolver.h"
+#include "expiring_table.h"
 #include "log/log.h"
 #include "os/files.h"
 #include "table/decision.h"
-#include "tls_sessions.h"
 
 #include <algorithm>
 
@@ -126,7 +126,7 @@ void ClientTls::open_sessions()
     const Param<std::string>& database = params_.session_database;
     if (database().empty() || params_.session_time().count() == 0)
         return;
-    auto opened = TlsSessions::open(database(), params_.session_time());
+    auto opened = ExpiringTable::open(database(), params_.session_time());
     if (opened)
         sessions_ = *std::move(opened);
     else

@@ -49,7 +49,7 @@ struct PlannedTls {
 // host's parents as ".parent".
 std::vector<std::string_view> policy_keys(std::string_view nexthop);
 
-class TlsSessions;
+class ExpiringTable;
 
 class ClientTls
 {
@@ -109,7 +109,7 @@ private:
     std::vector<FileWatch> watches_;
     std::unique_ptr<tls::ClientContext> context_;
     bool keeps_connections_ = true;
-    std::unique_ptr<TlsSessions> sessions_; // null: none are kept but in memory
+    std::unique_ptr<ExpiringTable> sessions_; // null: none are kept but in memory
 };
 
 } // namespace bulkhead

@@ -112,6 +112,9 @@ Result<> SmtpAgent::before_jail()
     TRY(HostFinder finder, HostFinder::open(params_, resolver_.get(), common().myhostname(), is_own));
     finder_.emplace(std::move(finder));
     TRY(sasl_, ClientSasl::open(params_.sasl));
+    TRY(SessionNotices notices,
+        SessionNotices::open(params_, common().myhostname(), common().mail_name(), common().ipc_timeout()));
+    notices_.emplace(std::move(notices));
     TRY(output_, OutputPolicy::open(params_));
     discards_ = TableList::open(params_.discard_maps());
     pix_workarounds_ = TableList::open(params_.pix_maps());
@@ -291,6 +294,13 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
         attempt.failure = std::move(planned.failure);
         co_return;
     }
+    auto refusal = co_await sasl_->known_refusal(planned.plan, peer);
+    if (refusal) {
+        attempt.failure = std::move(refusal);
+        if (attempt.failure->outcome == DeliveryOutcome::bounced)
+            co_await attempt.delivery.settle_rest(*attempt.failure);
+        co_return;
+    }
     const std::string tls_key = plan.level == tls::Level::none ? std::string() : plan.key();
     const std::string plan_key = SmtpSession::session_key(tls_key, planned.plan);
     for (bool stale = true; stale;) {
@@ -316,8 +326,12 @@ Task<> SmtpAgent::try_host(Attempt& attempt, const Nexthop& nexthop, const std::
         (void)co_await transact(attempt, std::move(opened.session), text);
         co_return;
     }
-    if (opened.session)
+    if (opened.session) {
+        if (opened.session->refused_login())
+            sasl_->note_refusal(planned.plan, again, *opened.session->refused_login());
+        co_await notices_->send(request, *opened.session);
         pool_.dismiss(std::move(opened.session));
+    }
     attempt.failure = std::move(opened.failure);
     // A server that says no for good has spoken for its domain.
     if (attempt.failure->outcome == DeliveryOutcome::bounced)
@@ -370,6 +384,8 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
     opened.session = std::make_unique<SmtpSession>(*std::move(fd), std::move(peer), params_);
     SmtpSession& session = *opened.session;
     session.set_habits(*std::move(habits));
+    if (notices_->are_wanted())
+        session.record();
     opened.failure = co_await session.open(tls_.get(), std::move(plan), *sasl_, std::move(login));
     if (!opened.failure && finder_->may_loop(nexthop) && finder_->is_own_name(session.capabilities().host))
         opened.failure = mail_loop(nexthop.name);
@@ -444,6 +460,7 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
     if (text.broke_a_line())
         log::info(fmt::format("{}: breaking line > {} bytes with <CR><LF>SPACE", request.queue_id,
                               params_.line_length_limit()));
+    co_await notices_->send(request, *session);
     const int uses = session->uses();
     if (!result.stale) {
         attempt.spoken_to.push_back(session->peer());

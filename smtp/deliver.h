@@ -11,6 +11,7 @@
 #include "output_filter.h"
 #include "params.h"
 #include "pool.h"
+#include "session_notice.h"
 #include "worker/delivery_agent.h"
 
 #include <memory>
@@ -69,6 +70,7 @@ private:
     std::optional<HostFinder> finder_;
     std::unique_ptr<ClientTls> tls_;
     std::unique_ptr<ClientSasl> sasl_;
+    std::optional<SessionNotices> notices_;
     OutputPolicy output_;
     TableList discards_;
     TableList pix_workarounds_;

@@ -159,6 +159,14 @@ DeliveryStatus login_refused(const Peer& peer, const PeerReply& reply, bool soft
     return status;
 }
 
+DeliveryStatus login_known_to_fail(const Peer& peer, const PeerReply& reply, bool soft)
+{
+    DeliveryStatus status = login_refused(peer, reply, soft);
+    status.reason =
+        fmt::format("SASL [CACHED] authentication failed; server {} said: {}", peer.label(), reply.text);
+    return status;
+}
+
 DeliveryStatus cannot_log_in(const Peer& peer, std::string_view reason)
 {
     DeliveryStatus status(DeliveryOutcome::deferred, "4.7.0",

@@ -53,6 +53,8 @@ DeliveryStatus tls_handshake_failed(const Peer& peer);
 // does not do what the mechanism demands.
 DeliveryStatus no_mechanism(const Peer& peer);
 DeliveryStatus login_refused(const Peer& peer, const PeerReply& reply, bool soft);
+// The same from memory, without asking again.
+DeliveryStatus login_known_to_fail(const Peer& peer, const PeerReply& reply, bool soft);
 DeliveryStatus cannot_log_in(const Peer& peer, std::string_view reason);
 DeliveryStatus smtputf8_not_offered(const Peer& peer);
 DeliveryStatus mail_loop(std::string_view next_hop);

@@ -160,6 +160,17 @@ struct SmtpParams : ParamSet {
     Param<Seconds> rset_timeout{this, "smtp_rset_timeout", "20s", at_least(1), "time limit of RSET"};
     Param<Seconds> quit_timeout{this, "smtp_quit_timeout", "300s", at_least(1), "time limit of QUIT"};
 
+    // What the postmaster is told of sessions.
+    Param<std::vector<std::string>> notify_classes{this, "notify_classes", "resource, software",
+                                                   "what the postmaster is told about"};
+    Param<std::string> error_recipient{this, "error_notice_recipient", "postmaster",
+                                       "who gets transcripts of sessions with errors"};
+    Param<std::string> double_bounce_sender{
+        this, "double_bounce_sender", "double-bounce",
+        "the sender of notices to the postmaster; mail to it is discarded"};
+    Param<std::string> cleanup_service{this, "cleanup_service_name", "cleanup",
+                                       "the service that takes notices to the postmaster"};
+
     SmtpTlsParams tls{this};
     Param<Seconds> minimal_backoff{this, "minimal_backoff_time", "300s", at_least(1),
                                    "mail that has waited so long may go in clear after a failed handshake at "

@@ -28,6 +28,10 @@ struct SmtpSaslParams {
     Param<std::vector<std::string>> verified_security{set, "smtp_sasl_tls_verified_security_options",
                                                       "$smtp_sasl_tls_security_options",
                                                       "the same within TLS to a verified server"};
+    Param<std::string> cache_name{set, "smtp_sasl_auth_cache_name", "",
+                                  "where refused logins are remembered"};
+    Param<Seconds> cache_time{set, "smtp_sasl_auth_cache_time", "90d", at_least(0),
+                              "how long a refused login is remembered"};
     Param<bool> soft_bounce{set, "smtp_sasl_auth_soft_bounce", "yes",
                             "a refused login defers mail instead of returning it"};
 };

@@ -26,6 +26,8 @@ void SmtpSession::say(std::string command)
 {
     if (log::verbosity() > 0)
         log::trace(fmt::format("> {}: {}", peer_.label(), command));
+    if (transcript_)
+        transcript_->said(command);
     command += "\r\n";
     stream_.write(command);
 }
@@ -42,14 +44,30 @@ Task<Result<PeerReply>> SmtpSession::read_reply(Seconds time)
             log::trace(fmt::format("< {}: {}", peer_.label(),
                                    line->text.starts_with("334") ? "334 ***" : printable(line->text)));
         std::string text(line->text);
+        if (transcript_)
+            transcript_->heard(text);
         if (habits_.replies)
             text = co_await filtered(std::move(text));
         const auto complete = parser_.add_line(text);
-        if (!complete)
+        if (!complete) {
+            errors_.add(ErrorClass::protocol);
             co_return complete.error();
-        if (*complete)
-            co_return parser_.take();
+        }
+        if (!*complete)
+            continue;
+        PeerReply reply = parser_.take();
+        judge_reply(reply);
+        co_return reply;
     }
+}
+
+// Before EHLO is through, a server that does not know it is no news.
+void SmtpSession::judge_reply(const PeerReply& reply)
+{
+    if (reply.code >= 500 && reply.code <= 504 && !capabilities_.host.empty())
+        errors_.add(ErrorClass::protocol);
+    if (reply.code == 452 || reply.dsn.ends_with(".3.1"))
+        errors_.add(ErrorClass::resource);
 }
 
 // smtp_reply_filter: what the table has instead of this line.

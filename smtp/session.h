@@ -7,6 +7,8 @@
 
 #include "async/stream.h"
 #include "async/task.h"
+#include "mail/error_classes.h"
+#include "mail/transcript.h"
 #include "message.h"
 #include "outcome.h"
 #include "params.h"
@@ -18,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bulkhead
@@ -54,6 +57,12 @@ public:
     // Before open().
     void set_habits(SessionHabits habits) { habits_ = std::move(habits); }
 
+    // Before open(): keeps what is said, for the postmaster.
+    void record() { transcript_.emplace(); }
+    // What went wrong since the last question, and all that was said.
+    ErrorClasses take_errors() { return std::exchange(errors_, {}); }
+    std::string transcript() const { return transcript_ ? transcript_->text() : std::string(); }
+
     // Greeting and EHLO, LHLO or HELO.  A status: there is no session (its reason is that of
     // every recipient).
     Task<std::optional<DeliveryStatus>> open();
@@ -65,6 +74,8 @@ public:
 
     // open() has failed in a TLS handshake.
     bool handshake_failed() const { return handshake_failed_; }
+    // open() has failed because the server does not want this login, for good.
+    const std::optional<PeerReply>& refused_login() const { return refused_login_; }
     // TlsPlan::key() of the plan it was opened with, and the user who has logged in.
     std::string plan_key() const { return session_key(plan_key_, login_); }
     static std::string session_key(const std::string& tls_key, const LoginPlan& login)
@@ -131,8 +142,12 @@ private:
     Task<> take_ends(Transaction& transaction);
     Task<> end_empty_text(Transaction& transaction);
 
+    void judge_reply(const PeerReply& reply);
+
     Stream stream_;
     Peer peer_;
+    std::optional<Transcript> transcript_;
+    ErrorClasses errors_;
     const SmtpParams& params_;
     Capabilities capabilities_;
     ReplyParser parser_;
@@ -140,6 +155,7 @@ private:
     int uses_ = 0;
     std::string plan_key_;
     LoginPlan login_;
+    std::optional<PeerReply> refused_login_;
     Protection protection_ = Protection::none;
     bool keeps_connection_ = true;
     std::string channel_binding_; // of TLS (RFC 9266); empty: none

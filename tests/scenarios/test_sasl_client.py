@@ -77,6 +77,27 @@ class SaslClient(scenario.Scenario):
         self.assertEqual(len(server.heard), len(sink.sessions))
         self.secret_is_kept(a)
 
+    def test_a_refused_login_is_remembered(self):
+        a, sink, server = self.prepare('PLAIN', script=['535 5.7.8 no such user'] * 5,
+                                       smtp_sasl_auth_cache_name='btree:${data_directory}/sasl_cache',
+                                       minimal_backoff_time='1000s', maximal_backoff_time='1000s')
+        self.send(a, 'first')
+        self.assert_log(a, r'dsn=4\.7\.8, status=deferred \(SASL authentication failed; server .* said: 535 5\.7\.8 no such user\)')
+        stored = a.data / 'sasl_cache.lmdb'
+        self.wait(lambda: b'no such user' in stored.read_bytes())
+        self.assertNotIn(b'sesam', stored.read_bytes())
+        self.send(a, 'second')
+        self.assert_log(a, r'relay=127\.0\.0\.1\[127\.0\.0\.1\]:\d+, .*dsn=4\.7\.8, status=deferred '
+                           r'\(SASL \[CACHED\] authentication failed; server .* said: 535 5\.7\.8 no such user\)')
+        self.assertEqual(len(sink.sessions), 1)
+        passwords = a.top / 'passwords'
+        server.replies.clear()
+        passwords.write_text(passwords.read_text().replace(PASSWORD, 'another'))
+        a.control('reload')
+        self.wait(lambda: 'reload' in a.log_text())
+        self.send(a, 'third')                   # another password is tried at once
+        self.arrived(sink, 'third')
+
     def test_login_dialogue(self):
         a, sink, server = self.prepare('LOGIN', script=['334 ' + encoded('Username:'), '334 ' + encoded('Password:')])
         self.send(a, 'login')

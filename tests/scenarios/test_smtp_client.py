@@ -73,6 +73,27 @@ class SmtpClient(scenario.Scenario):
         self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
         self.assert_log(a, r'dsn=4\.1\.1, status=deferred \(host .* said: 450 4\.1\.1 busy \(in reply to RCPT TO command\)\)')
 
+    def test_the_postmaster_gets_transcripts(self):
+        a, sink = self.relay(['PIPELINING'], notify_classes='protocol', error_notice_recipient='errors@dest.example',
+                             minimal_backoff_time='1000s', maximal_backoff_time='1000s')
+        sink.script['rcpt'] = lambda _, line: '503 5.5.1 out of order' if '<r@' in line else None
+        self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
+        report = sink.wait_for(lambda each: each.recipients == ['errors@dest.example'])
+        self.assertIsNotNone(report, a.log_text())
+        self.assertEqual(report.sender, 'double-bounce@a.example')
+        notice = email.message_from_bytes(report.data, policy=email.policy.SMTP)
+        self.assertEqual(notice['Subject'], 'Bulkhead SMTP client: errors from 127.0.0.1[127.0.0.1]')
+        self.assertRegex(notice.get_content().replace('\r\n', '\n'),
+                         r'(?s)\n In:  220 .*\n Out: MAIL FROM:<s@client\.example>.*\n In:  503 5\.5\.1 out of order\n')
+
+    def test_a_notice_has_no_notice(self):
+        a, sink = self.relay(['PIPELINING'], notify_classes='protocol', error_notice_recipient='r@dest.example')
+        sink.script['rcpt'] = lambda _, line: '503 5.5.1 out of order' if '<r@' in line else None
+        self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
+        self.assert_log(a, r'from=<double-bounce@a\.example>')
+        a.wait_empty()
+        self.assertEqual(len([line for line in a.log_text().splitlines() if 'from=<double-bounce@' in line]), 1)
+
     def test_pix(self):
         a, sink = self.relay(['PIPELINING'], smtp_pix_workaround_threshold_time='0', smtp_pix_workaround_delay_time='1')
         sink.script['connect'] = '220 ********************'

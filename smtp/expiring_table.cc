@@ -1,4 +1,4 @@
-#include "tls_sessions.h"
+#include "expiring_table.h"
 
 #include "base/text.h"
 #include "log/log.h"
@@ -10,14 +10,14 @@
 namespace bulkhead
 {
 
-Result<std::unique_ptr<TlsSessions>> TlsSessions::open(std::string_view spec, Seconds time)
+Result<std::unique_ptr<ExpiringTable>> ExpiringTable::open(std::string_view spec, Seconds time)
 {
     TRY(auto table, open_writable_table(spec));
-    return std::unique_ptr<TlsSessions>(new TlsSessions(std::move(table), time));
+    return std::unique_ptr<ExpiringTable>(new ExpiringTable(std::move(table), time));
 }
 
 // A value begins with the time in seconds when it was stored, and a line end.
-bool TlsSessions::is_expired(std::string_view value) const
+bool ExpiringTable::is_expired(std::string_view value) const
 {
     const auto stored = parse_unsigned(value.substr(0, value.find('\n')));
     const std::int64_t now = WallTime::now().seconds;
@@ -25,7 +25,7 @@ bool TlsSessions::is_expired(std::string_view value) const
            now - static_cast<std::int64_t>(*stored) >= time_.count();
 }
 
-Task<std::string> TlsSessions::find(std::string key)
+Task<std::string> ExpiringTable::find(std::string key)
 {
     const std::string name = tls::digest(key);
     const auto look_up = [&] { return table_->find(name); };
@@ -36,7 +36,7 @@ Task<std::string> TlsSessions::find(std::string key)
     co_return end == std::string::npos ? std::string() : found.value().substr(end + 1);
 }
 
-void TlsSessions::keep(const std::string& key, std::string session)
+void ExpiringTable::keep(const std::string& key, std::string value)
 {
     std::string name = tls::digest(key);
     const SteadyTime now = SteadyClock::now();
@@ -46,21 +46,21 @@ void TlsSessions::keep(const std::string& key, std::string session)
     if (recent_.size() >= recent_limit)
         recent_.clear();
     recent_[name] = now;
-    storing_.spawn(store, this, std::move(name), std::move(session));
+    storing_.spawn(store, this, std::move(name), std::move(value));
 }
 
-Task<> TlsSessions::store(TlsSessions* self, std::string key, std::string session)
+Task<> ExpiringTable::store(ExpiringTable* self, std::string key, std::string value)
 {
-    const auto job = [&] { return self->store_and_sweep(key, session); };
+    const auto job = [&] { return self->store_and_sweep(key, value); };
     const Result<> stored = co_await ask(true, job);
     if (!stored)
         log::warn(fmt::format("{}: {}", self->table_->spec(), stored.error().context));
 }
 
 // Whoever adds an entry looks at two others: the table does not grow for ever.
-Result<> TlsSessions::store_and_sweep(const std::string& key, const std::string& session)
+Result<> ExpiringTable::store_and_sweep(const std::string& key, const std::string& value)
 {
-    TRY_VOID(table_->store(key, fmt::format("{}\n{}", WallTime::now().seconds, session)));
+    TRY_VOID(table_->store(key, fmt::format("{}\n{}", WallTime::now().seconds, value)));
     const std::lock_guard lock(sweeping_);
     for (int i = 0; i < 2; ++i) {
         TRY(const auto next, table_->after(swept_));
