@@ -22,7 +22,7 @@ namespace bulkhead
 namespace
 {
 constexpr int uncertain_limit = 3;
-constexpr Milliseconds defer_pause{5000}; // until a file that could not be moved is tried again
+constexpr Milliseconds pause_after_error{5000}; // until a file that could not be moved is tried again
 } // namespace
 
 bool Qmgr::has_expired(const ActiveMessage& message) const
@@ -123,7 +123,14 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
         const std::string path = spool_->path_of(Queue::active, message.id);
         return pool_->give(path) ? Result<>() : remove_queue_file(*spool_, path);
     };
-    const auto removed = co_await offload(remove, &moves_);
+    auto removed = co_await offload(remove, &moves_);
+    // What stays in active/ would be delivered once more after the next start.
+    while (!removed && removed.error().fault != Fault::not_found && !is_draining()) {
+        log::error(
+            fmt::format("{}: cannot remove queue file: {}", message.id.text(), removed.error().context));
+        co_await sleep_for(pause_after_error);
+        removed = co_await offload(remove, &moves_);
+    }
     if (removed || removed.error().fault == Fault::not_found)
         log::info(message.id.text() + ": removed");
     else
@@ -208,7 +215,7 @@ Task<> Qmgr::defer_message(ActiveMessage& message)
     // Nobody else looks into active/: what cannot leave it stays ours until it can.
     while (!place && place.error().fault != Fault::not_found && !is_draining()) {
         log::error(fmt::format("{}: cannot defer: {}", message.id.text(), place.error().context));
-        co_await sleep_for(defer_pause);
+        co_await sleep_for(pause_after_error);
         place = co_await offload(defer);
     }
     if (place && *place == Queue::incoming)

@@ -49,11 +49,15 @@ class Kill(scenario.Scenario):
         self.system_.start()
 
     def unexplained(self, identities):
-        """Those messages without a kill near one of their deliveries."""
-        arrivals = {}
+        """Those messages without a kill near one of their deliveries.
+
+        A notice is made a second time by a kill before its log is removed, and may arrive long after that."""
+        arrivals, returned = {}, set()
         for message in self.received.messages:
             arrivals.setdefault(message.id, []).append(message.when)
-        return [identity for identity in identities
+            if not message.sender:
+                returned.add(message.id)
+        return [identity for identity in identities if identity not in returned
                 if not any(-IN_DOUBT <= kill - when <= IN_DOUBT for kill, _ in self.kills for when in arrivals[identity])]
 
     def moody(self, _, line):
