@@ -112,6 +112,22 @@ class SaslServer(scenario.Scenario):
             self.assertEqual(answer.returncode, 0, (method, answer.stderr))
             self.arrived(sink, 'msmtp-' + method)
 
+    def test_fail2ban_matches_failed_logins_and_refusals(self):
+        a, _ = self.serving(syslog_name='postfix')
+        raw, _ = self.greeted(a)
+        self.assertEqual(raw.command(f'AUTH PLAIN {plain(password="wrong")}')[0], 535)
+        raw.command('MAIL FROM:<s@a.example>')
+        self.assertEqual(raw.command('RCPT TO:<r@dest.example>')[0], 554)
+        raw.command('QUIT')
+        self.assert_log(a, r'Relay access denied')
+        log = a.top / 'for-fail2ban'
+        log.write_text(a.log_text())
+        for mode, line in (('auth', 'SASL PLAIN authentication failed'), ('normal', 'Relay access denied')):
+            answer = environment.run('fail2ban-regex', '--print-all-matched', log, f'postfix[mode={mode}]', timeout=60)
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+            matched = answer.stdout.split('Matched line(s):')[-1].split('Missed line(s)')[0]
+            self.assertIn(line, matched, mode)
+
     def test_relay_is_for_those_who_log_in(self):
         a, _ = self.serving()
         raw, offers = self.greeted(a)
