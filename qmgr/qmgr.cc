@@ -530,7 +530,9 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
 {
     RoutedRecipient routed;
     routed.recipient = std::move(recipient);
-    const auto resolved = co_await resolver_->resolve(message.envelope.sender, routed.recipient.address);
+    const bool probe = (message.envelope.trace_flags & trace_flag::probe) != 0;
+    const auto resolved =
+        co_await resolver_->resolve(message.envelope.sender, routed.recipient.address, probe);
     if (!resolved) {
         log::warn(
             fmt::format("{}: address resolver failure: {}", message.id.text(), resolved.error().context));

@@ -12,6 +12,7 @@ static constexpr Seconds table_check_interval{1};
 Result<> TrivialRewrite::before_jail()
 {
     TRY(resolver_, open_resolver(params_, common().myhostname()));
+    TRY(probe_resolver_, open_probe_resolver(params_, common().myhostname()));
     return {};
 }
 
@@ -21,7 +22,7 @@ void TrivialRewrite::notice_changes()
     if (now < next_look_)
         return;
     next_look_ = now + table_check_interval;
-    if (resolver_->is_stale() && !is_draining()) {
+    if ((resolver_->is_stale() || (probe_resolver_ && probe_resolver_->is_stale())) && !is_draining()) {
         log::info("a table has changed -- restarting");
         retire();
     }
@@ -45,8 +46,9 @@ Task<ipc::Message> TrivialRewrite::answer(const ipc::Message& request)
         const auto asked = ipc::decode_resolve(request);
         if (!asked)
             co_return refuse(asked.error());
-        const auto resolve = [&] { return resolver_->resolve(asked->sender, asked->address); };
-        const auto route = co_await ask(resolver_->may_block(), resolve);
+        Resolver& resolver = asked->probe && probe_resolver_ ? *probe_resolver_ : *resolver_;
+        const auto resolve = [&] { return resolver.resolve(asked->sender, asked->address); };
+        const auto route = co_await ask(resolver.may_block(), resolve);
         if (!route)
             co_return refuse(route.error());
         co_return ipc::encode(*route);

@@ -24,6 +24,7 @@ private:
 
     RewriteParams params_;
     std::optional<Resolver> resolver_;
+    std::optional<Resolver> probe_resolver_; // where probes go another way
     SteadyTime next_look_;
 };
 

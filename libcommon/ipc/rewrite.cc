@@ -21,6 +21,8 @@ Message encode(const ResolveRequest& request)
 {
     Message message(Kind::resolve);
     message.add("sender", request.sender).add("address", request.address);
+    if (request.probe)
+        message.add("probe", "yes");
     return message;
 }
 
@@ -53,7 +55,7 @@ Result<ResolveRequest> decode_resolve(const Message& message)
 {
     TRY(const auto sender, message.text("sender"));
     TRY(const auto address, message.text("address"));
-    return ResolveRequest{std::string(sender), std::string(address)};
+    return ResolveRequest{std::string(sender), std::string(address), message.find("probe").has_value()};
 }
 
 static Result<Resolved> decode_resolved(const Message& message)
@@ -115,11 +117,11 @@ Task<Result<std::string>> RewriteClient::rewrite(RewriteContext context, std::st
     co_return std::string(*text);
 }
 
-Task<Result<Resolved>> RewriteClient::resolve(std::string sender, std::string address)
+Task<Result<Resolved>> RewriteClient::resolve(std::string sender, std::string address, bool probe)
 {
     if (source_ != nullptr)
         co_return source_->resolve(sender, address);
-    const ResolveRequest request{std::move(sender), std::move(address)};
+    const ResolveRequest request{std::move(sender), std::move(address), probe};
     CO_TRY(const Message answer, co_await ask(encode(request)));
     auto resolved = decode_resolved(answer);
     if (!resolved)

@@ -30,6 +30,7 @@ struct RewriteRequest {
 struct ResolveRequest {
     std::string sender;  // internal form, empty for the null sender
     std::string address; // internal form
+    bool probe = false;  // for a message of verify: address_verify_..._transport
 };
 
 Message encode(const RewriteRequest& request);
@@ -60,7 +61,7 @@ public:
 
     // Fault::broken when the service cannot answer now: a temporary failure.
     Task<Result<std::string>> rewrite(RewriteContext context, std::string address);
-    Task<Result<Resolved>> resolve(std::string sender, std::string address);
+    Task<Result<Resolved>> resolve(std::string sender, std::string address, bool probe = false);
 
 private:
     struct Kept {

@@ -55,7 +55,8 @@ RoutingValues values_of(const RewriteParams& params, const std::string& myhostna
 
 } // namespace
 
-Result<Resolver> open_resolver(const RewriteParams& params, const std::string& myhostname)
+// The tables that are the same for probes.
+static Result<RoutingTables> open_common_tables(const RewriteParams& params)
 {
     RoutingTables tables;
     LocalDomains::Settings settings{params.mydestination(), params.inet_interfaces(),
@@ -64,12 +65,45 @@ Result<Resolver> open_resolver(const RewriteParams& params, const std::string& m
     TRY(tables.virtual_alias_domains, open_domains(params, params.virtual_alias_domains));
     TRY(tables.virtual_mailbox_domains, open_domains(params, params.virtual_mailbox_domains));
     TRY(tables.relay_domains, open_domains(params, params.relay_domains));
-    tables.transport = TableList::open(params.transport_maps);
     tables.sender_recipient_transport = TableList::open(params.sender_recipient_transport_maps);
+    tables.relocated = TableList::open(params.relocated_maps);
+    return tables;
+}
+
+Result<Resolver> open_resolver(const RewriteParams& params, const std::string& myhostname)
+{
+    TRY(RoutingTables tables, open_common_tables(params));
+    tables.transport = TableList::open(params.transport_maps);
     tables.sender_default_transport = TableList::open(params.sender_default_transport_maps);
     tables.sender_relayhost = TableList::open(params.sender_relayhost_maps);
-    tables.relocated = TableList::open(params.relocated_maps);
     return Resolver(values_of(params, myhostname), std::move(tables));
+}
+
+Result<std::optional<Resolver>> open_probe_resolver(const RewriteParams& params,
+                                                    const std::string& myhostname)
+{
+    const ProbeRoutes& probe = params.probe;
+    const bool differs = probe.local_transport() != params.local_transport() ||
+                         probe.virtual_transport() != params.virtual_transport() ||
+                         probe.relay_transport() != params.relay_transport() ||
+                         probe.default_transport() != params.default_transport() ||
+                         probe.relayhost() != params.relayhost() ||
+                         probe.transport_maps() != params.transport_maps() ||
+                         probe.sender_relayhost_maps() != params.sender_relayhost_maps() ||
+                         probe.sender_default_transport_maps() != params.sender_default_transport_maps();
+    if (!differs)
+        return std::optional<Resolver>{};
+    TRY(RoutingTables tables, open_common_tables(params));
+    tables.transport = TableList::open(probe.transport_maps);
+    tables.sender_default_transport = TableList::open(probe.sender_default_transport_maps);
+    tables.sender_relayhost = TableList::open(probe.sender_relayhost_maps);
+    RoutingValues values = values_of(params, myhostname);
+    values.local_transport = probe.local_transport();
+    values.virtual_transport = probe.virtual_transport();
+    values.relay_transport = probe.relay_transport();
+    values.default_transport = probe.default_transport();
+    values.relayhost = probe.relayhost();
+    return std::optional(Resolver(std::move(values), std::move(tables)));
 }
 
 // As the service "rewrite" has them: its own -o counts, not that of whoever asks.

@@ -7,6 +7,7 @@
 #include "routing/resolver.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace bulkhead
@@ -14,6 +15,10 @@ namespace bulkhead
 
 // Opens what the parameters name; Fault::config names the parameter.
 Result<Resolver> open_resolver(const RewriteParams& params, const std::string& myhostname);
+
+// The same for probes of addresses; nullopt where they go the way of other mail.
+Result<std::optional<Resolver>> open_probe_resolver(const RewriteParams& params,
+                                                    const std::string& myhostname);
 
 class LocalRewriting final : public ipc::RewriteSource
 {

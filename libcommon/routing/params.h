@@ -6,6 +6,30 @@
 namespace bulkhead
 {
 
+// Where probes of addresses go (verify), if not where mail goes: a part of RewriteParams.
+struct ProbeRoutes {
+    explicit ProbeRoutes(ParamSet* owner) : set(owner) {}
+
+    ParamSet* set;
+    Param<std::string> local_transport{set, "address_verify_local_transport", "$local_transport",
+                                       "local_transport of probes"};
+    Param<std::string> virtual_transport{set, "address_verify_virtual_transport", "$virtual_transport",
+                                         "virtual_transport of probes"};
+    Param<std::string> relay_transport{set, "address_verify_relay_transport", "$relay_transport",
+                                       "relay_transport of probes"};
+    Param<std::string> default_transport{set, "address_verify_default_transport", "$default_transport",
+                                         "default_transport of probes"};
+    Param<std::string> relayhost{set, "address_verify_relayhost", "$relayhost", "relayhost of probes"};
+    Param<std::string> transport_maps{set, "address_verify_transport_maps", "$transport_maps",
+                                      "transport_maps of probes"};
+    Param<std::string> sender_relayhost_maps{set, "address_verify_sender_dependent_relayhost_maps",
+                                             "$sender_dependent_relayhost_maps",
+                                             "sender_dependent_relayhost_maps of probes"};
+    Param<std::string> sender_default_transport_maps{
+        set, "address_verify_sender_dependent_default_transport_maps",
+        "$sender_dependent_default_transport_maps", "sender_dependent_default_transport_maps of probes"};
+};
+
 struct RewriteParams : ParamSet {
     using Names = std::vector<std::string>;
 
@@ -61,6 +85,7 @@ struct RewriteParams : ParamSet {
     Param<bool> resolve_null_domain{this, "resolve_null_domain", "no", "user@ is a local address"};
     Param<bool> resolve_numeric_domain{this, "resolve_numeric_domain", "no", "user@1.2.3.4 means [1.2.3.4]"};
     Param<bool> show_table_name{this, "show_user_unknown_table_name", "yes", "name the table in refusals"};
+    ProbeRoutes probe{this};
 };
 
 } // namespace bulkhead

@@ -88,6 +88,22 @@ class Verify(scenario.Scenario):
         self.verdict(a, 'alias@dest.example', DELIVERABLE)
         self.assert_no_trace(a, sink)
 
+    def test_probes_may_go_another_way(self):
+        probes = self.sink()
+        probes.script['rcpt'] = lambda _, line: '550 5.1.1 not here' if 'bad' in line else None
+        system, a, sink = self.probing(address_verify_relayhost=f'[127.0.0.1]:{probes.port}',
+                                       address_verify_transport_maps='inline:{{table.example=error:5.1.9 by the table}}')
+        bad = [self.verdict(a, f'bad@{domain}.example', UNDELIVERABLE)['text'] for domain in ('dest', 'table')]
+        self.assertRegex(bad[0], 'said: 550 5.1.1 not here')
+        self.assertRegex(bad[1], 'by the table')
+        self.assertEqual((len(probes.sessions), sink.sessions), (1, []))
+        with a.client() as connection:      # other mail does not
+            connection.greet()
+            identity = client.new_id('way')
+            self.assertEqual(connection.message('s@client.example', 'r@table.example', client.message(identity))[0], 250)
+        self.assertTrue(sink.wait_for(lambda message: message.id == identity))
+        self.assertEqual(probes.messages, [])
+
     def test_mail_to_the_sender_of_probes_ends_here(self):
         _, a, sink = self.probing(mydestination='$mydomain', local_transport='smtp:[127.0.0.1]:1', local_recipient_maps='')
         with a.client() as connection:
