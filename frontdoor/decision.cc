@@ -37,6 +37,13 @@ std::vector<std::string> listener_keys(std::string_view address, std::uint16_t p
     return {fmt::format("{}:{}", address, port), std::string(address)};
 }
 
+// "IPV6:2001:db8::1" in XCLIENT.
+std::vector<std::string> client_keys(std::string_view address)
+{
+    constexpr std::string_view tag = "IPV6:";
+    return {std::string(starts_with_ignoring_case(address, tag) ? address.substr(tag.size()) : address)};
+}
+
 std::vector<std::string> server_name_keys(std::string_view host)
 {
     std::vector<std::string> keys;

@@ -23,6 +23,7 @@ std::string_view name_of(Step step); // for log lines
 
 // What a step's tables are asked for, the most specific first.
 std::vector<std::string> listener_keys(std::string_view address, std::uint16_t port);
+std::vector<std::string> client_keys(std::string_view address);
 std::vector<std::string> server_name_keys(std::string_view host); // lower case
 std::vector<std::string> login_keys(std::string_view login);
 std::vector<std::string> address_keys(std::string_view address); // internal form; empty: the null sender

@@ -6,11 +6,13 @@
 #include "async/wait.h"
 #include "base/text.h"
 #include "log/log.h"
+#include "mail/dsn.h"
 #include "sasl/base64.h"
 #include "sasl/mechanism.h"
 #include "table/ask.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -23,6 +25,7 @@ namespace
 
 constexpr Milliseconds farewell_time{10'000};
 constexpr unsigned commands_per_turn = 64;
+constexpr std::size_t most_claims = 2; // with EHLO and MAIL no more than ipc::max_answered
 
 void wipe(std::string& text)
 {
@@ -159,7 +162,9 @@ Task<Reply> Dialogue::answer(const CommandLine& line, std::string text)
     if (line.is("DATA") || line.is("BDAT"))
         co_return in_mail_ ? Reply(554, "5.5.1", "Error: no valid recipients")
                            : Reply(503, "5.5.1", "Error: need RCPT command");
-    if (line.is("XCLIENT") || line.is("XFORWARD"))
+    if (line.is("XCLIENT"))
+        co_return co_await xclient(line.arguments, std::move(text));
+    if (line.is("XFORWARD"))
         co_return Reply(550, "5.7.0", "Error: insufficient authorization");
     if (line.is("VRFY") || line.is("ETRN"))
         co_return Reply(502, "5.5.1", "Error: command not implemented");
@@ -187,13 +192,55 @@ Reply Dialogue::hello(const CommandLine& line, std::string text)
     auto name = parse_helo(extended ? "EHLO" : "HELO", line.arguments);
     if (!name)
         return name.error();
-    state_.answered.assign(1, std::move(text));
+    state_.answered = claims_;
+    state_.answered.push_back(std::move(text));
     in_mail_ = false;
     greeted_ = true;
     extended_ = extended;
     if (!extended)
         return Reply(250, service_.myhostname);
-    return Reply(250, service_.offers.lines(service_.myhostname, offers_starttls(), auth_offer()));
+    auto lines = service_.offers.lines(service_.myhostname, offers_starttls(), auth_offer());
+    if (may_xclient_)
+        lines.emplace_back("XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT");
+    return Reply(250, std::move(lines));
+}
+
+// XCLIENT: a proxy tells whose session this is.  The environment judges it too: it hears all of
+// these commands, from the proxy's own address.
+Task<Reply> Dialogue::xclient(std::string_view arguments, std::string text)
+{
+    if (in_mail_)
+        co_return Reply(503, "5.5.1", "Error: MAIL transaction in progress");
+    if (!may_xclient_)
+        co_return Reply(550, "5.7.0", "Error: insufficient authorization");
+    if (claims_.size() >= most_claims)
+        co_return Reply(503, "5.5.1", "Error: too many XCLIENT commands");
+    struct Told {
+        std::string_view name;
+        Step step;
+        std::vector<std::string> (*keys)(std::string_view value);
+    };
+    static constexpr std::array<Told, 2> told = {
+        {{"ADDR=", Step::client, client_keys}, {"LOGIN=", Step::login, login_keys}}};
+    for (const Told& one : told) {
+        for (const std::string_view word : split(arguments, " \t")) {
+            if (!starts_with_ignoring_case(word, one.name))
+                continue;
+            const auto value = decode_xtext(word.substr(one.name.size()), true);
+            if (!value)
+                co_return Reply(501, "5.5.4", "Bad XCLIENT attribute");
+            const bool settled = co_await settle(one.step, one.keys(*value), Stage::reply, text);
+            if (settled)
+                co_return Reply();
+            if (broken_)
+                co_return Reply(421, "4.3.0",
+                                service_.myhostname + " Error: no mail system for this client now");
+        }
+    }
+    claims_.push_back(std::move(text));
+    state_.answered = claims_;
+    greeted_ = extended_ = false;
+    co_return Reply(220, service_.params.banner());
 }
 
 bool Dialogue::offers_starttls() const

@@ -31,7 +31,7 @@ private:
 
     // ---- before the first command ----
     Task<> read_proxy_header();
-    Task<bool> is_upstream_proxy();
+    Task<bool> is_one_of(const MatchList& clients);
     void tell_of(const struct ProxyHeader& header);
     Task<> begin();
     Task<bool> connects_too_often();
@@ -45,6 +45,7 @@ private:
     Task<Reply> auth(std::string arguments);
     Task<Reply> mail(std::string_view arguments, std::string text);
     Task<Reply> rcpt(std::string_view arguments, std::string text);
+    Task<Reply> xclient(std::string_view arguments, std::string text);
     Task<Reply> unknown(const CommandLine& line);
     bool must_start_tls() const;
 
@@ -67,12 +68,14 @@ private:
 
     Stream& stream_;
     DoorService& service_;
-    ipc::SessionState state_; // what is known so far
+    ipc::SessionState state_;         // what is known so far
+    std::vector<std::string> claims_; // XCLIENT commands
     std::string where_ = "CONNECT";
     bool extended_ = false;
     bool greeted_ = false; // HELO or EHLO
     bool in_mail_ = false;
     bool counted_ = false;
+    bool may_xclient_ = false;
     bool closing_ = false; // no more commands here
     bool gone_ = false;    // the client is another's, or not there
     bool broken_ = false;  // the last decision could not be made

@@ -4,7 +4,10 @@
 #include "login_name.h"
 #include "own_tls.h"
 
+#include "config/front_door.h"
 #include "log/log.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -62,7 +65,18 @@ Result<> FrontDoor::before_jail()
         log::warn(fmt::format("{}: disabling TLS support", tls.error().context));
     TRY(service_.forbidden_commands, open_list(params_.forbidden_commands, ListKind::strings));
     TRY(service_.upstream_proxies, open_list(params_.upstream_hosts, ListKind::addresses));
+    TRY(service_.xclient_hosts, open_list(params_.xclient_hosts, ListKind::addresses));
     TRY(service_.unlimited_clients, open_list(params_.limit_exceptions, ListKind::addresses));
+    return {};
+}
+
+Result<> FrontDoor::after_jail()
+{
+    const std::string folder(front_door_folder);
+    if (::access(folder.c_str(), X_OK) != 0)
+        log::warn(
+            "no environment takes sessions: each needs a service \"frontdoor\" of type pass, and this one "
+            "belongs into the primary environment");
     return {};
 }
 
@@ -73,7 +87,8 @@ void FrontDoor::hand_over_if_stale()
         return;
     tables_checked_ = now;
     if (!service_.decisions->is_stale() && !service_.forbidden_commands.is_stale() &&
-        !service_.upstream_proxies.is_stale() && !service_.unlimited_clients.is_stale())
+        !service_.upstream_proxies.is_stale() && !service_.xclient_hosts.is_stale() &&
+        !service_.unlimited_clients.is_stale())
         return;
     log::info("table has changed -- restarting");
     retire();

@@ -33,6 +33,7 @@ struct DoorService {
     MatchList forbidden_commands;
     MatchList upstream_proxies;
     MatchList unlimited_clients;
+    MatchList xclient_hosts;
     ipc::Anvil anvil{"private/anvil"};
 };
 
@@ -44,6 +45,7 @@ public:
 
     ParamSet& params() override { return params_; }
     Result<> before_jail() override;
+    Result<> after_jail() override;
     Task<> serve(Session& client) override;
 
 private:

@@ -61,12 +61,11 @@ void Dialogue::tell_of(const ProxyHeader& header)
     state_.server_port = header.server.port;
 }
 
-Task<bool> Dialogue::is_upstream_proxy()
+Task<bool> Dialogue::is_one_of(const MatchList& clients)
 {
-    const MatchList& proxies = service_.upstream_proxies;
     const std::string address = state_.client_address;
-    const auto match = [&] { return static_cast<bool>(proxies.match(address)); };
-    co_return co_await ask(proxies.may_block(), match);
+    const auto match = [&] { return static_cast<bool>(clients.match(address)); };
+    co_return co_await ask(clients.may_block(), match);
 }
 
 // As smtpd does: nothing but the header is taken.
@@ -75,7 +74,7 @@ Task<> Dialogue::read_proxy_header()
     const bool must = !service_.params.upstream_protocol().empty();
     bool may = must;
     if (!must)
-        may = co_await is_upstream_proxy();
+        may = co_await is_one_of(service_.upstream_proxies);
     if (!may)
         co_return;
     std::array<char, proxy_header_limit> room;
@@ -133,6 +132,7 @@ Task<> Dialogue::begin()
         co_return say(Reply(421, "4.7.0",
                             fmt::format("{} Error: too many connections from {}", service_.myhostname,
                                         state_.client_address)));
+    may_xclient_ = co_await is_one_of(service_.xclient_hosts);
     if (!stream_.arrived().empty()) {
         log::info(fmt::format("improper command pipelining after CONNECT from {}", label()));
         stream_.discard_input();
@@ -145,16 +145,13 @@ Task<bool> Dialogue::connects_too_often()
     const int limit = service_.params.connection_count_limit();
     if (limit == 0)
         co_return false;
-    const MatchList& exceptions = service_.unlimited_clients;
-    const std::string address = state_.client_address;
-    const auto match = [&] { return static_cast<bool>(exceptions.match(address)); };
-    const bool excepted = co_await ask(exceptions.may_block(), match);
+    const bool excepted = co_await is_one_of(service_.unlimited_clients);
     if (excepted)
         co_return false;
     counted_ = true;
     ipc::ClientReport report;
     report.event = ipc::ClientEvent::connect;
-    report.client = fmt::format("{}:{}", service_.name, address);
+    report.client = fmt::format("{}:{}", service_.name, state_.client_address);
     const auto counts = co_await service_.anvil.report(std::move(report));
     if (!counts || counts->connections <= limit)
         co_return false; // one that cannot count serves on
@@ -190,7 +187,7 @@ Task<Reply> Dialogue::starttls(std::string_view arguments)
     }
     // Nothing that was said in clear is known any more (RFC 3207, 4.2).
     stream_.discard_input();
-    state_.answered.clear();
+    state_.answered = claims_;
     greeted_ = in_mail_ = extended_ = false;
     bool settled = false;
     if (service_.decisions->has(Step::server_name))

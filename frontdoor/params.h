@@ -51,6 +51,8 @@ struct FrontDoorParams : ParamSet {
     Param<std::string> forbidden_commands{this, "smtpd_forbidden_commands",
                                           "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}",
                                           "commands that end the session: the client speaks no SMTP"};
+    Param<std::string> xclient_hosts{this, "smtpd_authorized_xclient_hosts", "",
+                                     "clients that may use XCLIENT"};
     Param<std::string> upstream_protocol{this, "smtpd_upstream_proxy_protocol", "",
                                          "haproxy: each connection begins with a PROXY header"};
     Param<Seconds> upstream_timeout{this, "smtpd_upstream_proxy_timeout", "5s", at_least(1),

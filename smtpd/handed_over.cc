@@ -47,14 +47,14 @@ Task<> SmtpSession::go_on()
         service_.tls->log_success(label(), *tls_);
     Reply reply = co_await welcome();
     owe(std::move(reply));
-    if (!closing_ && begun_->stage == ipc::SessionState::Stage::handshake)
-        co_return co_await start_promised_tls();
     for (const std::string& line : begun_->answered) {
         if (closing_ || owed_)
             break;
         reply = co_await hear_again(line);
         owe(std::move(reply));
     }
+    if (!closing_ && begun_->stage == ipc::SessionState::Stage::handshake)
+        co_return co_await start_promised_tls();
     stream_.give_back(begun_->unread);
     begun_->wipe();
 }
@@ -95,8 +95,11 @@ Task<> SmtpSession::start_promised_tls()
     where_ = "STARTTLS";
     Tally& tally = tallies_[static_cast<std::size_t>(Verb::starttls)];
     ++tally.all;
-    if (!offers_tls() || !service_.tls->context()) {
-        log::warn(fmt::format("{}: the front door has promised TLS, which is not available here", label()));
+    // An XCLIENT that is not believed here cannot be refused any more either.
+    const bool believed = !owed_ || begun_->answered.empty();
+    if (!believed || !offers_tls() || !service_.tls->context()) {
+        log::warn(fmt::format("{}: the front door has promised {}, which is not available here", label(),
+                              believed ? "TLS" : "XCLIENT"));
         closing_ = lost_ = true;
         co_return;
     }

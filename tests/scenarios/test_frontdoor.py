@@ -35,7 +35,8 @@ class Behind(scenario.Scenario):
             here = system[name]
             here.relay_to(self.sinks[name].port)
             here.extra_services += 'frontdoor pass - - y - - smtpd\nanvil unix - - y - 1 anvil\n'
-            here.config |= {'smtpd_relay_restrictions': 'permit_mynetworks, permit_sasl_authenticated, reject'} | settings
+            here.config['smtpd_relay_restrictions'] = 'permit_mynetworks, permit_sasl_authenticated, reject'
+            here.config |= settings
         return system
 
     def door(self, system, name, **settings):
@@ -61,7 +62,8 @@ class Behind(scenario.Scenario):
 
 class Plain(Behind):
     def setUp(self):
-        self.system_ = system = self.prepare()
+        self.system_ = system = self.prepare(smtpd_authorized_xclient_hosts='127.0.0.1',
+                                             mynetworks='127.0.0.0/8 192.0.2.0/24')
         self.door(system, 'client', frontdoor_client_maps='inline:{127.0.0.2=b,127.0.0.3=-,127.0.0.4=nobody}')
         self.door(system, 'sender', frontdoor_sender_maps='inline:{b.example=b,boss@b.example=-}',
                   frontdoor_default_environment='-')
@@ -71,6 +73,8 @@ class Plain(Behind):
         self.door(system, 'nonsense', frontdoor_client_maps='inline:{127.0.0.1=../b}')
         self.door(system, 'proxy', frontdoor_client_maps='inline:{192.0.2.7=b}',
                   smtpd_upstream_proxy_protocol='haproxy')
+        self.door(system, 'claims', frontdoor_client_maps='inline:{192.0.2.9=b}',
+                  frontdoor_sender_maps='inline:{b.example=b}')
         self.doors['listener'] = ports.free_port()
         system['a'].extra_services += (
             f'127.0.0.1:{self.doors["listener"]} inet n - y - - frontdoor '
@@ -139,6 +143,35 @@ class Plain(Behind):
         self.assertEqual(raw.command('RSET')[0], 250)
         self.sends(raw, 'b', 'after-refusal', recipient='one@b.example')
 
+    def test_what_a_proxy_claims(self):
+        raw = self.knock('claims')
+        self.assertIn('XCLIENT', raw.greet())
+        code, text = raw.command('XCLIENT ADDR=192.0.2.9 NAME=joe.example')
+        self.assertEqual((code, text.split()[0]), (220, 'mx.b.example'))
+        raw.command('EHLO client.example')
+        self.assertIn('(joe.example [192.0.2.9])', self.sends(raw, 'b', 'claimed-by-address').header.decode())
+        raw = self.knock('claims')
+        raw.greet()
+        code, text = raw.command('XCLIENT ADDR=192.0.2.10 NAME=jim.example')
+        self.assertEqual((code, text.split()[0]), (220, 'mx.a.example'))
+        raw.command('EHLO client.example')
+        message = self.sends(raw, 'b', 'claimed', sender='s@b.example')
+        self.assertIn('(jim.example [192.0.2.10])', message.header.decode())
+        raw = self.knock('claims', source='127.0.0.2')
+        self.assertNotIn('XCLIENT', raw.greet())
+        self.assertEqual(raw.command('XCLIENT ADDR=192.0.2.9')[0], 550)
+
+    def test_what_is_offered_is_what_they_offer(self):
+        system, b = self.system_, self.system_['b']
+        offered = self.knock('sender').greet()
+        self.assertEqual(offered['SIZE'], ['10240000'])
+        self.assertIn('DSN', offered)
+        b.config |= {'message_size_limit': '5000', 'smtpd_discard_ehlo_keywords': 'dsn'}
+        b.write()
+        self.assertEqual(b.control('reload').returncode, 0)
+        self.wait(lambda: self.knock('sender').greet().get('SIZE') == ['5000'])
+        self.assertNotIn('DSN', self.knock('sender').greet())
+
     def test_what_goes_wrong(self):
         system, b = self.system_, self.system_['b']
         raw = self.knock('broken')
@@ -183,7 +216,7 @@ class Plain(Behind):
     def test_a_crashing_environment_harms_nobody_else(self):
         self.deaths_expected = True
         system, b = self.system_, self.system_['b']
-        b.config['smtpd_sasl_type'], b.config['smtpd_sasl_auth_enable'] = 'nonsense', 'yes'   # the worker ends at its start
+        b.config['smtpd_sasl_type'], b.config['smtpd_sasl_auth_enable'] = 'nonsense', 'yes'   # fatal at its start
         system['a'].config['frontdoor_handover_timeout'] = '2s'
         system.write()
         self.assertEqual(system['a'].control('reload').returncode, 0)
