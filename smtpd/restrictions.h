@@ -224,7 +224,7 @@ private:
     std::optional<Reply> defer_if_reject_;
     ListUse use_{};
     std::string_view parameter_; // of the list that runs
-    bool warns_ = false; // warn_if_reject: the rule that runs may only warn
+    bool warns_ = false;         // warn_if_reject: the rule that runs may only warn
     bool warn_next_ = false;
     bool told_permit_ = false;    // the log has it
     std::size_t asked_ahead_ = 0; // rules of the list that runs
