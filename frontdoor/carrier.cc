@@ -52,17 +52,16 @@ Task<> carry_replies(Stream* client, Stream* from_server)
 
 } // namespace
 
-Result<SocketPair> make_socket_pair()
+SocketPair make_socket_pair()
 {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-        return system_error("socketpair");
+        return {};
     return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-Task<> carry(Stream* client, UniqueFd server, UniqueFd theirs)
+Task<> carry(Stream* client, UniqueFd server)
 {
-    theirs.reset();
     UniqueFd copy(::fcntl(server.get(), F_DUPFD_CLOEXEC, 0));
     Stream from_server(std::move(server));
     Stream to_server(std::move(copy));

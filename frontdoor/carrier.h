@@ -15,10 +15,11 @@ struct SocketPair {
     UniqueFd ours;
     UniqueFd theirs;
 };
-Result<SocketPair> make_socket_pair();
 
-// client must be upgraded; theirs is closed: the environment has its own copy.  Returns when the
-// session is over.
-Task<> carry(Stream* client, UniqueFd server, UniqueFd theirs);
+// Without sockets when the kernel has none left.
+SocketPair make_socket_pair();
+
+// client must be upgraded.  Returns when the session is over.
+Task<> carry(Stream* client, UniqueFd server);
 
 } // namespace bulkhead

@@ -60,13 +60,15 @@ Task<> Dialogue::run()
         std::string text(line->text);
         co_await obey(std::move(text));
     }
+    if (!given_to_.empty())
+        co_await stay_behind();
     if (!gone_) {
         stream_.set_timeout(farewell_time);
         (void)co_await stream_.flush();
         stream_.close(); // also for one who would take it too late
         log::info("disconnect from " + label());
     }
-    co_await count(ipc::ClientEvent::disconnect);
+    co_await end_counting();
 }
 
 // "unknown[192.0.2.1]": a name is looked up by the environment, if at all.

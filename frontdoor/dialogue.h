@@ -11,6 +11,7 @@
 #include "smtp/command.h"
 #include "smtp/reply.h"
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,7 +36,7 @@ private:
     void tell_of(const struct ProxyHeader& header);
     Task<> begin();
     Task<bool> connects_too_often();
-    Task<> count(ipc::ClientEvent event);
+    Task<> end_counting();
 
     // ---- commands ----
     Task<> obey(std::string line);
@@ -60,7 +61,8 @@ private:
     Task<bool> settle(Step step, std::vector<std::string> keys, Stage stage, std::string pending);
     Task<bool> settle_rest(Stage stage, std::string pending);
     Task<> give(std::string environment, std::string_view why, Stage stage, std::string pending);
-    static Task<> answer_questions(Dialogue* self, Stream* channel, std::string environment);
+    Task<> stay_behind();
+    static Task<> answer_questions(Dialogue* self);
 
     void say(const Reply& reply);
     void end_with(const Error& error);
@@ -68,13 +70,16 @@ private:
 
     Stream& stream_;
     DoorService& service_;
-    ipc::SessionState state_;         // what is known so far
-    std::vector<std::string> claims_; // XCLIENT commands
+    ipc::SessionState state_;           // what is known so far
+    std::vector<std::string> claims_;   // XCLIENT commands
+    std::string given_to_;              // the environment that has the session
+    std::unique_ptr<Stream> giver_end_; // where it may ask; null: it does not
+    UniqueFd carried_;                  // its end of a session that is carried
     std::string where_ = "CONNECT";
     bool extended_ = false;
     bool greeted_ = false; // HELO or EHLO
     bool in_mail_ = false;
-    bool counted_ = false;
+    std::string counted_as_; // empty: it is not counted
     bool may_xclient_ = false;
     bool closing_ = false; // no more commands here
     bool gone_ = false;    // the client is another's, or not there

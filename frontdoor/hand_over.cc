@@ -148,10 +148,10 @@ Task<bool> Dialogue::connects_too_often()
     const bool excepted = co_await is_one_of(service_.unlimited_clients);
     if (excepted)
         co_return false;
-    counted_ = true;
+    counted_as_ = fmt::format("{}:{}", service_.name, state_.client_address);
     ipc::ClientReport report;
     report.event = ipc::ClientEvent::connect;
-    report.client = fmt::format("{}:{}", service_.name, state_.client_address);
+    report.client = counted_as_;
     const auto counts = co_await service_.anvil.report(std::move(report));
     if (!counts || counts->connections <= limit)
         co_return false; // one that cannot count serves on
@@ -160,13 +160,13 @@ Task<bool> Dialogue::connects_too_often()
     co_return true;
 }
 
-Task<> Dialogue::count(ipc::ClientEvent event)
+Task<> Dialogue::end_counting()
 {
-    if (!counted_)
+    if (counted_as_.empty())
         co_return;
     ipc::ClientReport report;
-    report.event = event;
-    report.client = fmt::format("{}:{}", service_.name, state_.client_address);
+    report.event = ipc::ClientEvent::disconnect;
+    report.client = counted_as_;
     (void)co_await service_.anvil.report(std::move(report));
 }
 
@@ -289,11 +289,15 @@ Task<> Dialogue::give(std::string environment, std::string_view why, Stage stage
         ::explicit_bzero(pending.data(), pending.size());
         stream_.wipe_input();
     }
-    auto pair = stream_.is_upgraded() ? make_socket_pair() : SocketPair();
-    const int client = stream_.is_upgraded() && pair ? pair->theirs.get() : stream_.fd();
-    auto channel = co_await service_.environments->give(environment, std::move(state), client);
-    if (!channel || !pair) {
-        const std::string reason = channel ? pair.error().context : channel.error().context;
+    SocketPair pair;
+    if (stream_.is_upgraded())
+        pair = make_socket_pair();
+    const int client = stream_.is_upgraded() ? pair.theirs.get() : stream_.fd();
+    Result<std::unique_ptr<Stream>> channel = Error(Fault::limit, "no descriptor is left for it");
+    if (client >= 0)
+        channel = co_await service_.environments->give(environment, std::move(state), client);
+    if (!channel) {
+        const std::string& reason = channel.error().context;
         log::warn(fmt::format("{} is not handed over to environment {} (by {}): {}", label(), environment,
                               why, reason));
         if (stage != Stage::handshake)
@@ -304,23 +308,33 @@ Task<> Dialogue::give(std::string environment, std::string_view why, Stage stage
     }
     gone_ = true;
     log::info(fmt::format("{}: handed over to environment {} by {}", label(), environment, why));
-    const bool may_ask = !state_.recipient.empty();
-    if (!may_ask)
-        channel->reset();
-    Scope rest;
-    if (may_ask)
-        rest.spawn(answer_questions, this, channel->get(), environment);
-    if (!stream_.is_upgraded())
-        stream_.let_go();
+    given_to_ = std::move(environment);
+    if (!state_.recipient.empty())
+        giver_end_ = *std::move(channel);
+    if (stream_.is_upgraded())
+        carried_ = std::move(pair.ours);
     else
-        rest.spawn(carry, &stream_, std::move(pair->ours), std::move(pair->theirs));
+        stream_.let_go();
+}
+
+// What there is to do for a session that another process has.
+Task<> Dialogue::stay_behind()
+{
+    state_ = ipc::SessionState();
+    claims_.clear();
+    Scope rest;
+    if (giver_end_)
+        rest.spawn(answer_questions, this);
+    if (carried_)
+        rest.spawn(carry, &stream_, std::move(carried_));
     co_await rest.empty();
 }
 
 // Whose other recipients are, while the environment has the session.
-Task<> Dialogue::answer_questions(Dialogue* self, Stream* channel, std::string environment)
+Task<> Dialogue::answer_questions(Dialogue* self)
 {
     Decisions& decisions = *self->service_.decisions;
+    Stream* const channel = self->giver_end_.get();
     for (;;) {
         const auto message = co_await ipc::receive(*channel);
         if (!message)
@@ -330,7 +344,7 @@ Task<> Dialogue::answer_questions(Dialogue* self, Stream* channel, std::string e
             co_return;
         const Choice known = co_await decisions.decide(Step::recipient, address_keys(*address));
         const Choice choice = known.kind == Choice::Kind::none ? decisions.fallback() : known;
-        const bool here = choice.kind == Choice::Kind::chosen && choice.environment == environment;
+        const bool here = choice.kind == Choice::Kind::chosen && choice.environment == self->given_to_;
         const auto owner = choice.kind == Choice::Kind::broken ? ipc::RecipientOwner::unknown
                            : here                              ? ipc::RecipientOwner::here
                                                                : ipc::RecipientOwner::elsewhere;

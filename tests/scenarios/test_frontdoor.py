@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import signal
 import ssl
 import tempfile
 
@@ -220,6 +221,12 @@ class Plain(Behind):
         system['a'].config['frontdoor_handover_timeout'] = '2s'
         system.write()
         self.assertEqual(system['a'].control('reload').returncode, 0)
+        # Whoever has been handed over does not need the door any more.
+        kept = self.knock('client', source='127.0.0.3')
+        kept.greet()
+        for pid in system['a'].workers('frontdoor'):
+            os.kill(pid, signal.SIGKILL)
+        self.sends(kept, 'a', 'without-the-door')
         waiting = self.knock('client', source='127.0.0.2')
         code, text = self.knock('client', source='127.0.0.3').reply()
         self.assertEqual((code, text.split()[0]), (220, 'mx.a.example'))
