@@ -29,7 +29,7 @@ def sources_of(command):
         return sorted((SOURCE / 'libcommon/table').glob('map_command*.cc'))
     if command in ('mailq', 'newaliases'):
         command = 'sendmail'
-    parts = ['spool_inspector', 'life_verbs', 'status_verbs', 'route_command', 'user_command']
+    parts = ['spool_inspector', 'life_verbs', 'status_verbs', 'route_command']
     names = [command, *parts] if command == 'bulkhead' else [command]
     files = [file for name in names for file in (SOURCE / f'commands/{name}.cc', SOURCE / f'commands/{name}_options.cc') if file.exists()]
     return files + sorted((SOURCE / 'commands' / command).glob('*.cc'))
