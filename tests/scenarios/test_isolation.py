@@ -162,14 +162,19 @@ class BreakOut(scenario.Scenario):
         b, account = system['b'], pwd.getpwnam(system['b'].user)
         [message] = b.queue_files('deferred')
         port = self.ports['other users']
-        self.wait(lambda: not b.workers(), message='b does not leave')
-        self.wait(lambda: Puppet(port).tries('read-as', account.pw_uid, message) == 'yes')
-        before = Puppet(port)
+        self.wait(lambda: b.folder.as_posix() not in system['a'].control('status').stdout, message='b does not leave')
+        system['a'].control('reload')     # from here on b is nobody to a's workers
+
+        def can_act():
+            puppet = Puppet(port)
+            self.addCleanup(puppet.connection.close)
+            return puppet if puppet.tries('read-as', account.pw_uid, message) == 'yes' else None
+        before = self.wait(can_act, message='the attempt is no attempt')
         system['a'].config['multi_instance_directories'] = b.folder
         system['a'].write()
         self.assertEqual(system['a'].control('reload').returncode, 0)
         before.connection.close()
-        self.wait(lambda: Puppet(port).tries('read-as', account.pw_uid, message) == 'no EACCES')
+        self.wait(lambda: not can_act(), message='a new neighbour can be acted as')
 
 
 class EveryWorker(scenario.Scenario):
