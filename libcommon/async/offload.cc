@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -81,8 +82,7 @@ public:
         sigset_t before;
         ::sigfillset(&all);
         ::pthread_sigmask(SIG_SETMASK, &all, &before); // signals belong to the loop's thread
-        for (std::size_t i = 0; i < threads; ++i)
-            std::thread([this] { work(); }).detach();
+        start(threads);
         ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
@@ -102,6 +102,18 @@ public:
     }
 
 private:
+    // Where the user's limit of tasks is reached, the pool works with those that it could get.
+    void start(std::size_t threads)
+    {
+        std::size_t started = 0;
+        try {
+            for (; started < threads; ++started)
+                std::thread([this] { work(); }).detach();
+        } catch (const std::system_error&) {
+            ensure(started > 0, "not one thread can be started: the limit of tasks is reached");
+        }
+    }
+
     PoolJob& next_job(Idle& self)
     {
         {
