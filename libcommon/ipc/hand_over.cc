@@ -253,7 +253,8 @@ Task<Result<TakenSession>> take_over(Stream& channel)
         co_return Error(Fault::malformed, problem);
     if (!said)
         co_return said.error();
-    TakenSession taken{std::move(descriptors.front()), *std::move(state)};
+    auto kept = std::make_unique<SessionState>(*std::move(state));
+    TakenSession taken{std::move(descriptors.front()), std::move(kept)};
     co_return std::move(taken);
 }
 

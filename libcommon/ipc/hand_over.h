@@ -70,7 +70,7 @@ Task<Result<std::unique_ptr<Stream>>> hand_over(std::string path, SessionState s
 
 struct TakenSession {
     UniqueFd client;
-    SessionState state;
+    std::unique_ptr<SessionState> state;
 };
 
 // Takes what comes over the channel, and says so.

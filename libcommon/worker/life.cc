@@ -285,7 +285,7 @@ Task<> WorkerLife::run_passed_session(WorkerLife* self, UniqueFd fd)
         co_return;
     }
     Session session(std::move(taken->client));
-    session.state = std::make_unique<ipc::SessionState>(std::move(taken->state));
+    session.state = std::move(taken->state);
     if (!session.state->recipient.empty())
         session.giver = std::move(channel);
     channel.reset();
