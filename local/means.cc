@@ -5,6 +5,7 @@
 #include "async/wait.h"
 #include "base/text.h"
 #include "delivery/maildir.h"
+#include "ipc/pass_on.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "mail/date.h"
@@ -267,7 +268,6 @@ Task<Result<DeliveryOutcome>> Local::pass(const Delivery& delivery, std::size_t 
     if (!nexthop.empty())
         request.nexthop = nexthop;
     request.sender = recipient.sender;
-    request.handed_over = WallTime::now();
     ipc::DeliveryRecipient one = ours.recipients[index];
     one.address = recipient.address;
     if (recipient.depth > 0) {
@@ -278,14 +278,7 @@ Task<Result<DeliveryOutcome>> Local::pass(const Delivery& delivery, std::size_t 
     request.recipients.assign(1, one);
     ipc::Service& service =
         transports_.try_emplace(transport, "private/" + transport, common().ipc_timeout()).first->second;
-    const ipc::Message message = encode(request);
-    CO_TRY(const ipc::Message answer, co_await service.call(message));
-    if (answer.kind() != ipc::Kind::ok)
-        co_return Error(Fault::broken,
-                        fmt::format("{}: {}", service.path(), answer.find("reason").value_or("it refused")));
-    CO_TRY(const ipc::DeliveryReport report, decode_delivery_report(answer));
-    if (report.outcomes.size() != 1)
-        co_return Error(Fault::malformed, service.path() + ": bad answer");
+    CO_TRY(const ipc::DeliveryReport report, co_await ipc::pass_on(service, std::move(request)));
     co_return report.outcomes.front();
 }
 

@@ -30,8 +30,8 @@ std::string challenge_of(const PeerReply& reply)
 // Trace lines say that there was an answer, not which.
 void SmtpSession::say_secret(std::string shown, std::string command)
 {
-    if (log::verbosity() > 0)
-        log::trace(fmt::format("> {}: {}***", peer_.label(), shown));
+    if (is_traced())
+        log::info(fmt::format("> {}: {}***", peer_.label(), shown));
     if (transcript_)
         transcript_->said(shown + "***");
     stream_.write(shown);

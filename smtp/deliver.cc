@@ -119,6 +119,15 @@ Result<> SmtpAgent::before_jail()
     discards_ = TableList::open(params_.discard_maps());
     pix_workarounds_ = TableList::open(params_.pix_maps());
     replies_ = TableList::open(params_.reply_filter());
+    ListOptions debugged;
+    debugged.kind = ListKind::hosts;
+    debugged.parameter = params_.debug_peers.name();
+    debugged.parent_matches_subdomains =
+        std::ranges::find(params_.parent_domains(), debugged.parameter) != params_.parent_domains().end();
+    TRY(debug_peers_, MatchList::open(params_.debug_peers(), debugged));
+    if (params_.verify_target() != "rcpt" && params_.verify_target() != verify_until_data)
+        return Error{Fault::config, fmt::format("{}: bad value \"{}\"", params_.verify_target.name(),
+                                                params_.verify_target())};
     return choose_local_addresses();
 }
 
@@ -161,8 +170,8 @@ void SmtpAgent::hand_over_if_stale()
     changes_checked_ = now;
     const bool tls = tls_->is_stale();
     if (!tls && !sasl_->is_stale() && !discards_.is_stale() && !output_.is_stale() &&
-        !pix_workarounds_.is_stale() && !replies_.is_stale() && !finder_->is_stale() &&
-        !is_status_filter_stale())
+        !pix_workarounds_.is_stale() && !replies_.is_stale() && !debug_peers_.is_stale() &&
+        !finder_->is_stale() && !is_status_filter_stale())
         return;
     log::info(tls ? "TLS table or key has changed -- restarting" : "table has changed -- restarting");
     retire();
@@ -228,6 +237,8 @@ Task<> SmtpAgent::try_nexthop(Attempt& attempt, std::string text)
     if (attempt.done())
         co_return;
     HostList found = co_await finder_->find(*nexthop);
+    if (found.loops && !params_.best_mx_transport().empty())
+        co_return co_await pass_to_best_mx(attempt.delivery, *nexthop);
     if (found.failure) {
         attempt.failure = std::move(found.failure);
         co_return;
@@ -374,6 +385,11 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
                                         "table lookup failure: " + habits.error().context);
         co_return opened;
     }
+    const int trace_level = co_await trace_level_of(nexthop, peer);
+    if (trace_level > 1)
+        log::info(fmt::format("{}: next hop {}: connecting to {}, TLS level {}, {}", request.queue_id,
+                              nexthop.name, peer.relay(), tls::level_name(plan.level),
+                              login.is_wanted() ? "login as " + login.user : "no login"));
     auto fd = co_await connect_to(peer, patience);
     if (!fd) {
         opened.hung = fd.error().fault == Fault::timeout;
@@ -384,12 +400,29 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
     opened.session = std::make_unique<SmtpSession>(*std::move(fd), std::move(peer), params_);
     SmtpSession& session = *opened.session;
     session.set_habits(*std::move(habits));
+    session.trace(trace_level);
     if (notices_->are_wanted())
         session.record();
     opened.failure = co_await session.open(tls_.get(), std::move(plan), *sasl_, std::move(login));
-    if (!opened.failure && finder_->may_loop(nexthop) && finder_->is_own_name(session.capabilities().host))
+    if (!opened.failure && finder_->may_loop(session.peer()) &&
+        finder_->is_own_name(session.capabilities().host))
         opened.failure = mail_loop(nexthop.name);
     co_return opened;
+}
+
+// debug_peer_list: next hops, servers and their networks.
+Task<int> SmtpAgent::trace_level_of(const Nexthop& nexthop, const Peer& peer)
+{
+    const int level = log::verbosity();
+    if (debug_peers_.empty())
+        co_return level;
+    const std::string address = peer.path.empty() ? peer.address.text() : std::string();
+    const auto look_up = [&] {
+        return debug_peers_.match_either(peer.name, address) ||
+               (!nexthop.name.empty() && debug_peers_.match(nexthop.name));
+    };
+    const bool listed = co_await ask(debug_peers_.may_block(), look_up);
+    co_return listed ? level + params_.debug_level() : level;
 }
 
 Task<Result<UniqueFd>> SmtpAgent::connect_to(Peer peer, Milliseconds time)

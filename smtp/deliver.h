@@ -12,6 +12,7 @@
 #include "params.h"
 #include "pool.h"
 #include "session_notice.h"
+#include "table/domain_list.h"
 #include "worker/delivery_agent.h"
 
 #include <memory>
@@ -48,6 +49,8 @@ private:
 
     Task<> try_nexthop(Attempt& attempt, std::string text);
     bool is_enough(const Attempt& attempt) const;
+    Task<> pass_to_best_mx(Delivery& delivery, const Nexthop& nexthop);
+    Task<int> trace_level_of(const Nexthop& nexthop, const Peer& peer);
     Task<> try_kept_sessions(Attempt& attempt, const std::string& text);
     Task<> try_host(Attempt& attempt, const Nexthop& nexthop, const std::string& text, TlsPlan plan,
                     Host host);
@@ -75,6 +78,7 @@ private:
     TableList discards_;
     TableList pix_workarounds_;
     TableList replies_;
+    MatchList debug_peers_;
     SteadyTime changes_checked_{};
     std::optional<SocketAddress> local_v4_;
     std::optional<SocketAddress> local_v6_;

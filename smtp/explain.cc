@@ -32,7 +32,9 @@ Task<ipc::Message> SmtpAgent::explain(const ipc::Message& question)
                                           : parse_nexthop(nexthop, services_, params_.tcp_port());
     if (!parsed)
         co_return ipc::failure(parsed.error().context);
-    if (parsed->wants_mx && !params_.is_lmtp())
+    if (finder_->looks_for_services(*parsed))
+        answer.add("hosts", fmt::format("the SRV records of _{}._tcp.{}", parsed->service, parsed->name));
+    else if (parsed->wants_mx)
         answer.add("hosts", "the mail exchangers of " + parsed->name);
     else
         answer.add("hosts", parsed->socket_path.empty() ? parsed->name : parsed->socket_path);

@@ -6,6 +6,7 @@
 #include "table/ask.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -87,11 +88,46 @@ void arrange(std::vector<Host>& hosts, const HostOrder& order, std::minstd_rand&
     if (order.shuffle)
         std::ranges::shuffle(hosts, random);
     const auto rank = [&](const Host& host) {
-        return std::pair(host.preference,
-                         order.prefer != HostOrder::Prefer::any && !is_wanted_version(host, order.prefer));
+        return std::tuple(host.preference, host.turn,
+                          order.prefer != HostOrder::Prefer::any && !is_wanted_version(host, order.prefer));
     };
     sort_stably(hosts, rank);
     cut(hosts, order.limit, order.balance);
+}
+
+void arrange(std::vector<dns::SrvRecord>& records, bool by_lot, std::minstd_rand& random)
+{
+    sort_stably(records,
+                [](const dns::SrvRecord& record) { return std::pair(record.priority, ~record.weight); });
+    if (!by_lot)
+        return;
+    for (auto it = records.begin(); it != records.end(); ++it) {
+        const auto is_worse = [&](const dns::SrvRecord& record) { return record.priority != it->priority; };
+        const auto end = std::find_if(it, records.end(), is_worse);
+        // One more than its weight: who has none is to be chosen as well, if seldom.
+        unsigned all = 0;
+        for (auto one = it; one != end; ++one)
+            all += one->weight + 1U;
+        unsigned lot = std::uniform_int_distribution<unsigned>(0, all - 1)(random);
+        auto chosen = it;
+        for (; lot > chosen->weight; ++chosen)
+            lot -= chosen->weight + 1U;
+        std::rotate(it, chosen, chosen + 1);
+    }
+}
+
+std::vector<std::string> NameCompletion::spellings(const std::string& name) const
+{
+    const bool has_dot = name.find('.') != name.npos;
+    std::vector<std::string> names;
+    if (has_dot ? with_dot : without_dot)
+        for (const std::string& domain : domains) {
+            names.push_back(name + '.' + domain);
+            if (!with_dot)
+                break;
+        }
+    names.insert(has_dot ? names.begin() : names.end(), name);
+    return names;
 }
 
 bool drop_from_self_on(std::vector<Host>& hosts, const std::function<bool(const Host&)>& is_self)
@@ -158,7 +194,27 @@ Result<HostFinder> HostFinder::open(const SmtpParams& params, dns::Resolver* res
     finder.order_.shuffle = params.randomize();
     finder.order_.balance = params.balance_protocols();
     finder.order_.limit = static_cast<std::size_t>(params.address_limit());
+    TRY_VOID(finder.set_completion());
     return finder;
+}
+
+Result<> HostFinder::set_completion()
+{
+    for (const std::string& option : params_->resolver_options())
+        if (option == "res_defnames")
+            completion_.without_dot = true;
+        else if (option == "res_dnsrch")
+            completion_.with_dot = true;
+        else
+            return Error{Fault::config,
+                         fmt::format("{}: bad value \"{}\"", params_->resolver_options.name(), option)};
+    if (resolver_ != nullptr)
+        completion_.domains = resolver_->search_domains();
+    // resolv.conf(5): the machine's own domain, where no other is named.
+    const auto dot = hostname_.find('.');
+    if (completion_.domains.empty() && dot != hostname_.npos)
+        completion_.domains.push_back(hostname_.substr(dot + 1));
+    return {};
 }
 
 bool HostFinder::is_own_name(std::string_view host) const
@@ -175,28 +231,49 @@ Task<HostList> HostFinder::find(const Nexthop& nexthop)
     }
     if (nexthop.address) {
         found.hosts.emplace_back(Peer(nexthop.name, *nexthop.address), 0);
-    } else if (nexthop.wants_mx && use_mx_) {
-        found = co_await exchangers(nexthop);
     } else {
-        found = co_await single_host(nexthop);
+        found = co_await hosts_of_domain(nexthop);
     }
     if (found.failure)
         co_return found;
     const auto is_self = [&](const Host& host) {
-        return is_own_(host.peer.address) || (host.preference > 0 && is_own_name(host.peer.name));
+        return may_loop(host.peer) &&
+               (is_own_(host.peer.address) || (host.preference > 0 && is_own_name(host.peer.name)));
     };
-    if (may_loop(nexthop) && !drop_from_self_on(found.hosts, is_self))
+    found.loops = !drop_from_self_on(found.hosts, is_self);
+    if (found.loops)
         found.failure = mail_loop(nexthop.name);
     arrange(found.hosts, order_, random_);
     co_return found;
+}
+
+bool HostFinder::looks_for_services(const Nexthop& nexthop) const
+{
+    return nexthop.is_domain && use_mx_ &&
+           std::ranges::any_of(params_->srv_services(), [&](const std::string& service) {
+               return equals_ignoring_case(service, nexthop.service);
+           });
+}
+
+Task<HostList> HostFinder::hosts_of_domain(Nexthop nexthop)
+{
+    if (looks_for_services(nexthop)) {
+        auto servers = co_await servers_of_service(nexthop);
+        if (servers)
+            co_return *std::move(servers);
+    }
+    if (nexthop.wants_mx && use_mx_)
+        co_return co_await exchangers(std::move(nexthop));
+    co_return co_await single_host(std::move(nexthop));
 }
 
 Task<HostList> HostFinder::single_host(Nexthop nexthop)
 {
     HostList found;
     Addresses list = co_await addresses(nexthop.name);
+    const std::string& name = list.canonical.empty() ? nexthop.name : list.canonical;
     for (const SocketAddress& address : list.list)
-        found.hosts.emplace_back(Peer(nexthop.name, address.with_port(nexthop.port)), 0);
+        found.hosts.emplace_back(Peer(name, address.with_port(nexthop.port)), 0);
     if (found.hosts.empty())
         found.failure = std::move(list.failure);
     co_return found;
@@ -254,10 +331,63 @@ Task<> HostFinder::filter_addresses(const std::string& host, std::string_view ty
     drop(answer, which);
 }
 
+Task<> HostFinder::filter_services(const std::string& name, dns::Answer<dns::SrvRecord>& answer)
+{
+    if (reply_filter_.empty() || answer.records.empty())
+        co_return;
+    std::vector<std::string> texts;
+    for (const dns::SrvRecord& record : answer.records)
+        texts.push_back(fmt::format("{} 0 IN SRV {} {} {} {}.", name, record.priority, record.weight,
+                                    record.port, record.host));
+    const std::vector<bool> which = co_await ignored(std::move(texts));
+    drop(answer, which);
+}
+
+// RFC 2782, and RFC 6186 for submission.
+Task<std::optional<HostList>> HostFinder::servers_of_service(Nexthop nexthop)
+{
+    const std::string name = fmt::format("_{}._tcp.{}", nexthop.service, nexthop.name);
+    auto answer = co_await resolver_->srv(name);
+    co_await filter_services(name, answer);
+    const bool absent = answer.status == dns::Status::not_found || answer.status == dns::Status::no_data;
+    const bool broken = answer.status == dns::Status::temporary;
+    if ((absent && params_->srv_fallback()) || (broken && params_->ignore_srv_error()))
+        co_return std::nullopt;
+    HostList found;
+    if (answer.status != dns::Status::found) {
+        found.failure = lookup_failure(answer.status, name, "SRV");
+        co_return found;
+    }
+    if (answer.records.size() == 1 && answer.records.front().host.empty()) {
+        found.failure = DeliveryStatus(
+            DeliveryOutcome::bounced, "5.1.0",
+            fmt::format("Domain {} does not offer service {} (null SRV)", nexthop.name, nexthop.service));
+        co_return found;
+    }
+    arrange(answer.records, params_->randomize(), random_);
+    std::vector<Server> servers;
+    for (dns::SrvRecord& record : answer.records)
+        servers.emplace_back(std::move(record.host), record.port, record.priority + 1U,
+                             static_cast<unsigned>(servers.size()));
+    found = co_await hosts_of(std::move(servers), answer.secure);
+    if (!found.hosts.empty())
+        co_return found;
+    log::warn(fmt::format("no SRV host for {} has a valid address record", name));
+    if (!found.failure)
+        found.failure = lookup_failure(dns::Status::no_data, name, "SRV");
+    co_return found;
+}
+
 Task<HostList> HostFinder::exchangers(Nexthop nexthop)
 {
     HostList found;
-    auto answer = co_await resolver_->mx(nexthop.name);
+    dns::Answer<dns::MxRecord> answer;
+    const std::vector<std::string> spellings = completion_.spellings(nexthop.name);
+    for (const std::string& spelling : spellings) {
+        answer = co_await resolver_->mx(spelling);
+        if (answer.status != dns::Status::not_found && answer.status != dns::Status::no_data)
+            break;
+    }
     co_await filter_exchangers(nexthop.name, answer);
     if (answer.status == dns::Status::not_found || answer.status == dns::Status::no_data ||
         (answer.status == dns::Status::temporary && params_->ignore_mx_lookup_error())) {
@@ -275,35 +405,47 @@ Task<HostList> HostFinder::exchangers(Nexthop nexthop)
     }
 
     sort_stably(answer.records, [](const dns::MxRecord& record) { return record.preference; });
-    if (answer.records.size() > exchanger_limit)
-        answer.records.erase(answer.records.begin() + exchanger_limit, answer.records.end());
-    unsigned last = 0;
-    for (const dns::MxRecord& record : answer.records) {
-        // Worse exchangers than those that fill the limit would be cut off again.
-        if (order_.limit != 0 && found.hosts.size() >= order_.limit && record.preference != last)
-            break;
-        last = record.preference;
-        if (record.host.empty())
-            continue;
-        Addresses list = co_await addresses(record.host);
-        if (list.failure && (!found.failure || !is_permanent(list.failure)))
-            found.failure = std::move(list.failure);
-        // From 1 on: 0 means "no MX record" (drop_from_self_on).
-        for (const SocketAddress& address : list.list) {
-            Host& host = found.hosts.emplace_back(Peer(record.host, address.with_port(nexthop.port)),
-                                                  record.preference + 1U);
-            host.found_insecurely = !answer.secure;
-        }
-    }
-    if (!found.hosts.empty()) {
-        found.failure.reset();
+    std::vector<Server> servers;
+    for (dns::MxRecord& record : answer.records) // from 1 on: 0 means "no record" (drop_from_self_on)
+        servers.emplace_back(std::move(record.host), nexthop.port, record.preference + 1U, 0);
+    found = co_await hosts_of(std::move(servers), answer.secure);
+    if (!found.hosts.empty())
         co_return found;
-    }
     log::warn(fmt::format("no MX host for {} has a valid address record", nexthop.name));
     if (!found.failure)
         found.failure = lookup_failure(dns::Status::no_data, nexthop.name, "MX");
     if (params_->defer_without_mx_address())
         found.failure->outcome = DeliveryOutcome::deferred;
+    co_return found;
+}
+
+// The addresses of these hosts, best first; a failure where there is none.
+Task<HostList> HostFinder::hosts_of(std::vector<Server> servers, bool secure)
+{
+    HostList found;
+    if (servers.size() > exchanger_limit)
+        servers.resize(exchanger_limit);
+    unsigned last = 0;
+    for (const Server& server : servers) {
+        // Worse ones than those that fill the limit would be cut off again.
+        if (order_.limit != 0 && found.hosts.size() >= order_.limit && server.preference != last)
+            break;
+        last = server.preference;
+        if (server.name.empty())
+            continue;
+        Addresses list = co_await addresses(server.name);
+        if (list.failure && (!found.failure || !is_permanent(list.failure)))
+            found.failure = std::move(list.failure);
+        const std::string& name = list.canonical.empty() ? server.name : list.canonical;
+        for (const SocketAddress& address : list.list) {
+            Host& host =
+                found.hosts.emplace_back(Peer(name, address.with_port(server.port)), server.preference);
+            host.turn = server.turn;
+            host.found_insecurely = !secure;
+        }
+    }
+    if (!found.hosts.empty())
+        found.failure.reset();
     co_return found;
 }
 
@@ -343,8 +485,23 @@ HostFinder::Addresses HostFinder::ask_hosts_file(const std::string& host) const
 Task<HostFinder::Addresses> HostFinder::ask_dns(std::string host)
 {
     Addresses result;
+    const std::vector<std::string> spellings = completion_.spellings(host);
+    for (const std::string& spelling : spellings) {
+        result = co_await ask_dns_for(spelling, host);
+        if (!result.list.empty() || !is_permanent(result.failure))
+            break;
+    }
+    co_return result;
+}
+
+// A failure is told of the host as it was written.
+Task<HostFinder::Addresses> HostFinder::ask_dns_for(std::string spelling, const std::string& host)
+{
+    Addresses result;
     const auto take = [&](const dns::Answer<SocketAddress>& answer, std::string_view type) {
         result.list.insert(result.list.end(), answer.records.begin(), answer.records.end());
+        if (params_->cname_is_name() && result.canonical.empty())
+            result.canonical = answer.owner;
         if (answer.status == dns::Status::found)
             return;
         DeliveryStatus failure = lookup_failure(answer.status, host, type);
@@ -352,14 +509,14 @@ Task<HostFinder::Addresses> HostFinder::ask_dns(std::string host)
             result.failure = std::move(failure);
     };
     if (ipv4_) {
-        auto answer = co_await resolver_->a(host);
+        auto answer = co_await resolver_->a(spelling);
         co_await filter_addresses(host, "A", answer);
         take(answer, "A");
         if (answer.status == dns::Status::not_found)
             co_return result; // no such name at all: nothing else to ask for
     }
     if (ipv6_) {
-        auto answer = co_await resolver_->aaaa(host);
+        auto answer = co_await resolver_->aaaa(spelling);
         co_await filter_addresses(host, "AAAA", answer);
         take(answer, "AAAA");
     }

@@ -22,6 +22,7 @@ namespace dns
 class Resolver;
 enum class Status;
 struct MxRecord;
+struct SrvRecord;
 template <typename Record> struct Answer;
 } // namespace dns
 
@@ -29,7 +30,8 @@ struct Host {
     Host(Peer who, unsigned order) : peer(std::move(who)), preference(order) {}
 
     Peer peer;
-    unsigned preference;           // of its MX record; 0 for others
+    unsigned preference;           // of its MX or SRV record; 0 for others
+    unsigned turn = 0;             // among those of one preference, when lots were drawn
     bool found_insecurely = false; // by an MX record that nobody has signed
 };
 
@@ -48,6 +50,19 @@ void arrange(std::vector<Host>& hosts, const HostOrder& order, std::minstd_rand&
 // leaves none (a loop).  is_self: for a host of the list.
 bool drop_from_self_on(std::vector<Host>& hosts, const std::function<bool(const Host&)>& is_self);
 
+// SRV records by priority; among equals by lot, with chances as their weights (RFC 2782).  Without
+// lots the heaviest is the first.
+void arrange(std::vector<dns::SrvRecord>& records, bool by_lot, std::minstd_rand& random);
+
+// Names to ask for in turn, where a short one is completed.
+struct NameCompletion {
+    bool without_dot = false; // res_defnames
+    bool with_dot = false;    // res_dnsrch: also, and in all domains instead of the first
+    std::vector<std::string> domains;
+
+    std::vector<std::string> spellings(const std::string& name) const;
+};
+
 // A later host of the list is reached by the other IP version: one that hangs need not be waited
 // for yet.
 bool has_other_version_behind(const std::vector<Host>& hosts, std::size_t index);
@@ -56,6 +71,7 @@ bool has_other_version_behind(const std::vector<Host>& hosts, std::size_t index)
 struct HostList {
     std::vector<Host> hosts;
     std::optional<DeliveryStatus> failure;
+    bool loops = false; // the failure is that we are the best one
 };
 
 class HostFinder
@@ -70,8 +86,14 @@ public:
 
     Task<HostList> find(const Nexthop& nexthop);
 
+    // use_srv_lookup is about this one.
+    bool looks_for_services(const Nexthop& nexthop) const;
+
     // Mail may not come back to this port of ours.
-    bool may_loop(const Nexthop& nexthop) const { return !params_->is_lmtp() && nexthop.port == smtp_port; }
+    bool may_loop(const Peer& peer) const
+    {
+        return !params_->is_lmtp() && peer.path.empty() && peer.address.port() == smtp_port;
+    }
     bool is_own_name(std::string_view host) const;
 
     bool is_stale() const { return reply_filter_.is_stale(); }
@@ -84,18 +106,34 @@ private:
     // The addresses of one host, or the worst that happened while asking for them.
     struct Addresses {
         std::vector<SocketAddress> list;
+        std::string canonical; // the host's name behind aliases, where that one is wanted
         std::optional<DeliveryStatus> failure;
     };
 
+    // A host that a record of the DNS names.
+    struct Server {
+        std::string name;
+        std::uint16_t port;
+        unsigned preference;
+        unsigned turn;
+    };
+
     HostFinder() = default;
+    Result<> set_completion();
     Task<Addresses> addresses(std::string host);
     Task<Addresses> ask_dns(std::string host);
+    Task<Addresses> ask_dns_for(std::string spelling, const std::string& host);
     Addresses ask_hosts_file(const std::string& host) const;
     Task<std::vector<bool>> ignored(std::vector<std::string> records);
     Task<> filter_exchangers(const std::string& domain, dns::Answer<dns::MxRecord>& answer);
     Task<> filter_addresses(const std::string& host, std::string_view type,
                             dns::Answer<SocketAddress>& answer);
+    Task<> filter_services(const std::string& name, dns::Answer<dns::SrvRecord>& answer);
+    Task<HostList> hosts_of_domain(Nexthop nexthop);
     Task<HostList> exchangers(Nexthop nexthop);
+    // nullopt: to be taken as if nobody had looked.
+    Task<std::optional<HostList>> servers_of_service(Nexthop nexthop);
+    Task<HostList> hosts_of(std::vector<Server> servers, bool secure);
     Task<HostList> single_host(Nexthop nexthop);
 
     const SmtpParams* params_ = nullptr;
@@ -107,6 +145,7 @@ private:
     bool ipv4_ = true;
     bool ipv6_ = true;
     HostOrder order_;
+    NameCompletion completion_;
     TableList reply_filter_;
     std::minstd_rand random_;
 };

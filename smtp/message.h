@@ -39,7 +39,7 @@ struct OutgoingEnvelope {
         return generic_recipients.empty() ? request->recipients[index].address : generic_recipients[index];
     }
 
-    // A verification probe ends before DATA.
+    // A verification probe: no text goes out.
     bool is_probe() const;
 };
 

@@ -85,7 +85,7 @@ Result<Nexthop> parse_nexthop(std::string_view text, const ServicePorts& service
     nexthop.port = *port;
     nexthop.service = service;
     nexthop.address = SocketAddress::parse(name, *port);
-    nexthop.wants_mx = !bracketed && !nexthop.address;
+    nexthop.is_domain = nexthop.wants_mx = !bracketed && !nexthop.address;
     if (!nexthop.address && nexthop.name.ends_with('.'))
         nexthop.name.pop_back();
     if (!nexthop.address && !is_valid_domain(nexthop.name))

@@ -37,7 +37,8 @@ struct Nexthop {
     std::uint16_t port = 0;
     std::string service;     // the port as it was written, or the default
     std::string socket_path; // unix:path; all else is empty then
-    bool wants_mx = false;   // a domain: no brackets, no address
+    bool is_domain = false;  // no brackets, no address: may have SRV records
+    bool wants_mx = false;   // and MX records
 
     bool operator==(const Nexthop&) const = default;
 };

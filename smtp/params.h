@@ -14,6 +14,9 @@
 namespace bulkhead
 {
 
+// The other value of smtp_address_verify_target is "rcpt".
+inline constexpr std::string_view verify_until_data = "data";
+
 // The client speaks two protocols that differ in a few places: the program's name decides.
 enum class Protocol { smtp, lmtp };
 
@@ -53,6 +56,18 @@ struct SmtpParams : ParamSet {
                                          "defer when no mail exchanger has an address"};
     Param<bool> ignore_mx_lookup_error{this, "ignore_mx_lookup_error", "no",
                                        "use the address of a domain whose MX lookup fails"};
+    Param<std::vector<std::string>> srv_services{this, "use_srv_lookup", "",
+                                                 "services whose servers are found by SRV records"};
+    Param<bool> srv_fallback{this, "allow_srv_lookup_fallback", "no",
+                             "use MX records where a domain has no SRV records"};
+    Param<bool> ignore_srv_error{this, "ignore_srv_lookup_error", "no",
+                                 "use MX records where SRV lookup fails"};
+    Param<std::vector<std::string>> resolver_options{
+        this, "smtp_dns_resolver_options", "", "how short names are completed: res_defnames, res_dnsrch"};
+    Param<bool> cname_is_name{this, "smtp_cname_overrides_servername", "no",
+                              "after a CNAME the new name is the server's name for logs, TLS and SASL"};
+    Param<std::string> best_mx_transport{this, "best_mx_transport", "",
+                                         "the transport of mail whose best mail exchanger we are"};
     Param<std::vector<std::string>> fallback_relay{this, "smtp_fallback_relay", "$fallback_relay",
                                                    "next hops to try when all else fails"};
     Param<std::string> inet_interfaces{this, "inet_interfaces", "all", "our own addresses"};
@@ -159,6 +174,19 @@ struct SmtpParams : ParamSet {
                                      "time limit of the end of DATA"};
     Param<Seconds> rset_timeout{this, "smtp_rset_timeout", "20s", at_least(1), "time limit of RSET"};
     Param<Seconds> quit_timeout{this, "smtp_quit_timeout", "300s", at_least(1), "time limit of QUIT"};
+
+    Param<std::string> verify_target{this, "smtp_address_verify_target", "rcpt",
+                                     "the command up to which an address probe goes: rcpt or data"};
+
+    // Sessions that the log tells more of.
+    Param<std::string> debug_peers{this, "debug_peer_list", "",
+                                   "next hops, hosts and networks whose sessions are logged in detail"};
+    Param<int> debug_level{this, "debug_peer_level", "2", at_least(1), "how much more is logged of them"};
+    Param<std::vector<std::string>> parent_domains{
+        this, "parent_domain_matches_subdomains",
+        "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,"
+        "relay_domains,smtpd_access_maps",
+        "lists in which example.com also covers its subdomains"};
 
     // What the postmaster is told of sessions.
     Param<std::vector<std::string>> notify_classes{this, "notify_classes", "resource, software",

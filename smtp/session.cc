@@ -22,10 +22,15 @@ SmtpSession::SmtpSession(UniqueFd fd, Peer peer, const SmtpParams& params)
     habits_.discarded = params.discard_ehlo_keywords();
 }
 
+bool SmtpSession::is_traced() const
+{
+    return trace_level_ > 0 || log::verbosity() > 0;
+}
+
 void SmtpSession::say(std::string command)
 {
-    if (log::verbosity() > 0)
-        log::trace(fmt::format("> {}: {}", peer_.label(), command));
+    if (is_traced())
+        log::info(fmt::format("> {}: {}", peer_.label(), command));
     if (transcript_)
         transcript_->said(command);
     command += "\r\n";
@@ -40,9 +45,9 @@ Task<Result<PeerReply>> SmtpSession::read_reply(Seconds time)
         const auto line = co_await stream_.read_line(reply_line_limit);
         if (!line)
             co_return line.error();
-        if (log::verbosity() > 0)
-            log::trace(fmt::format("< {}: {}", peer_.label(),
-                                   line->text.starts_with("334") ? "334 ***" : printable(line->text)));
+        if (is_traced())
+            log::info(fmt::format("< {}: {}", peer_.label(),
+                                  line->text.starts_with("334") ? "334 ***" : printable(line->text)));
         std::string text(line->text);
         if (transcript_)
             transcript_->heard(text);

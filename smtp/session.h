@@ -57,6 +57,9 @@ public:
     // Before open().
     void set_habits(SessionHabits habits) { habits_ = std::move(habits); }
 
+    // Before open(): the log tells of this session at this level more than of others.
+    void trace(int level) { trace_level_ = level; }
+
     // Before open(): keeps what is said, for the postmaster.
     void record() { transcript_.emplace(); }
     // What went wrong since the last question, and all that was said.
@@ -142,6 +145,7 @@ private:
     Task<> take_ends(Transaction& transaction);
     Task<> end_empty_text(Transaction& transaction);
 
+    bool is_traced() const;
     void judge_reply(const PeerReply& reply);
 
     Stream stream_;
@@ -153,6 +157,7 @@ private:
     ReplyParser parser_;
     SteadyTime opened_;
     int uses_ = 0;
+    int trace_level_ = 0;
     std::string plan_key_;
     LoginPlan login_;
     std::optional<PeerReply> refused_login_;

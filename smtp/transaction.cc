@@ -13,10 +13,6 @@ namespace bulkhead
 using ipc::DeliveryOutcome;
 using namespace dialogue;
 
-std::string block; // the first block of the text, fetched while the server thinks
-bool has_block = false;
-bool has_more = true;
-
 void SmtpSession::Transaction::settle_rest(const DeliveryStatus& status)
 {
     for (auto& one : statuses)
@@ -75,12 +71,16 @@ void SmtpSession::Transaction::take_rcpt(std::size_t index, const PeerReply& rep
 {
     if (closed_by(reply, "RCPT TO") || statuses[index])
         return;
-    if (!is_yes(reply))
+    if (!is_yes(reply)) {
         statuses[index] = refused_command(peer, reply, "RCPT TO");
-    else if (envelope.is_probe())
+        return;
+    }
+    if (probe == Probe::until_rcpt)
         statuses[index] = bulkhead::accepted(peer, reply);
     else
         accepted[index] = true;
+    if (probe == Probe::until_data)
+        agreed[index] = bulkhead::accepted(peer, reply);
 }
 
 void SmtpSession::Transaction::take_data(const PeerReply& reply)
@@ -90,6 +90,18 @@ void SmtpSession::Transaction::take_data(const PeerReply& reply)
     go_ahead = is_go_ahead(reply);
     if (!go_ahead)
         settle_accepted(refused_command(peer, reply, "DATA"));
+    else if (probe == Probe::until_data && any_accepted())
+        end_probe();
+}
+
+// The server waits for a text.  Nothing but the end of the connection tells it that there is none:
+// an end mark would be a message.
+void SmtpSession::Transaction::end_probe()
+{
+    over = true;
+    for (std::size_t i = 0; i < statuses.size(); ++i)
+        if (accepted[i])
+            settle_one(i, agreed[i]);
 }
 
 std::optional<std::size_t> SmtpSession::Transaction::next_accepted() const
@@ -120,7 +132,7 @@ Task<> SmtpSession::send_envelope(Transaction& transaction, MessageText& text)
 {
     const OutgoingEnvelope& envelope = transaction.envelope;
     const bool reset_first = needs_reset_;
-    const bool with_data = !envelope.is_probe();
+    const bool with_data = transaction.probe != Transaction::Probe::until_rcpt;
     if (reset_first)
         say("RSET");
     say(mail_command(envelope));
@@ -135,7 +147,7 @@ Task<> SmtpSession::send_envelope(Transaction& transaction, MessageText& text)
         transaction.broke(sent.error(), sending_mail);
         co_return;
     }
-    if (with_data) {
+    if (transaction.probe == Transaction::Probe::no) {
         const auto more = co_await text.read(transaction.block);
         if (!more) {
             transaction.cannot_read(more.error());
@@ -209,7 +221,8 @@ Task<> SmtpSession::send_envelope_in_steps(Transaction& transaction)
         }
         transaction.take_rcpt(i, *reply);
     }
-    if (transaction.over || !transaction.any_accepted())
+    if (transaction.over || transaction.probe == Transaction::Probe::until_rcpt ||
+        !transaction.any_accepted())
         co_return;
     const auto reply = co_await ask("DATA", params_.data_init_timeout());
     if (!reply)
@@ -221,6 +234,9 @@ Task<> SmtpSession::send_envelope_in_steps(Transaction& transaction)
 Task<TransactionResult> SmtpSession::transact(const OutgoingEnvelope& envelope, MessageText& text)
 {
     Transaction transaction(envelope, peer_, uses_ > 0);
+    if (envelope.is_probe())
+        transaction.probe = params_.verify_target() == verify_until_data ? Transaction::Probe::until_data
+                                                                         : Transaction::Probe::until_rcpt;
     ++uses_;
     if (const auto reason = unsuitable(*envelope.request)) {
         transaction.settle_rest(*reason);

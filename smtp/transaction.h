@@ -15,7 +15,7 @@ namespace bulkhead
 struct SmtpSession::Transaction {
     Transaction(const OutgoingEnvelope& mail, const Peer& to, bool on_kept_connection)
         : envelope(mail), peer(to), reused(on_kept_connection), statuses(mail.recipients.size()),
-          accepted(mail.recipients.size(), false)
+          accepted(mail.recipients.size(), false), agreed(mail.recipients.size())
     {
     }
 
@@ -29,7 +29,10 @@ struct SmtpSession::Transaction {
     bool has_sent_text = false; // some of it
     bool over = false;          // nothing more to say on this connection
     bool stale = false;
-    std::string block; // the first block of the text, fetched while the server thinks
+    // A verification probe goes so far, and no text with it.
+    enum class Probe { no, until_rcpt, until_data } probe = Probe::no;
+    std::vector<DeliveryStatus> agreed; // of a probe until DATA: what RCPT was answered
+    std::string block;                  // the first block of the text, fetched while the server thinks
     bool has_block = false;
     bool has_more = true;
 
@@ -40,6 +43,8 @@ struct SmtpSession::Transaction {
     void take_mail(const PeerReply& reply);
     void take_rcpt(std::size_t index, const PeerReply& reply);
     void take_data(const PeerReply& reply);
+
+    void end_probe();
 
     // The connection is of no use any more.
     void broke(const Error& error, std::string_view doing);

@@ -91,7 +91,7 @@ private:
     std::size_t at_ = 0;
 };
 
-// use(reader, data): the reader stands at the first of the data's bytes.
+// use(reader, data, owner): the reader stands at the first of the data's bytes.
 template <typename Use> Result<> each_record(std::string_view packet, Type wanted, Use use)
 {
     Reader reader(packet);
@@ -105,7 +105,7 @@ template <typename Use> Result<> each_record(std::string_view packet, Type wante
     }
     std::size_t kept = 0;
     for (unsigned i = 0; i < answers && kept < record_limit; ++i) {
-        TRY_VOID(reader.name());
+        TRY(const std::string owner, reader.name());
         TRY(const unsigned type, reader.number16());
         TRY(const unsigned net_class, reader.number16());
         TRY_VOID(reader.bytes(4)); // time to live: the resolver's business
@@ -116,7 +116,7 @@ template <typename Use> Result<> each_record(std::string_view packet, Type wante
             continue;
         ++kept;
         reader.go_to(start);
-        TRY_VOID(use(reader, data));
+        TRY_VOID(use(reader, data, owner));
         reader.go_to(start + size);
     }
     return {};
@@ -145,6 +145,8 @@ std::string_view type_name(Type type)
         return "TXT";
     case Type::aaaa:
         return "AAAA";
+    case Type::srv:
+        return "SRV";
     case Type::tlsa:
         return "TLSA";
     }
@@ -160,7 +162,7 @@ int response_code(std::string_view packet)
 Result<std::vector<MxRecord>> parse_mx(std::string_view packet)
 {
     std::vector<MxRecord> records;
-    const auto add = [&](Reader& reader, std::string_view) -> Result<> {
+    const auto add = [&](Reader& reader, std::string_view, const std::string&) -> Result<> {
         TRY(const unsigned preference, reader.number16());
         TRY(std::string host, reader.name());
         if (is_host_name(host))
@@ -171,11 +173,40 @@ Result<std::vector<MxRecord>> parse_mx(std::string_view packet)
     return records;
 }
 
+Result<std::vector<SrvRecord>> parse_srv(std::string_view packet)
+{
+    std::vector<SrvRecord> records;
+    const auto add = [&](Reader& reader, std::string_view, const std::string&) -> Result<> {
+        TRY(const unsigned priority, reader.number16());
+        TRY(const unsigned weight, reader.number16());
+        TRY(const unsigned port, reader.number16());
+        TRY(std::string host, reader.name());
+        if (is_host_name(host))
+            records.emplace_back(static_cast<std::uint16_t>(priority), static_cast<std::uint16_t>(weight),
+                                 static_cast<std::uint16_t>(port), std::move(host));
+        return {};
+    };
+    TRY_VOID(each_record(packet, Type::srv, add));
+    return records;
+}
+
+std::string owner_of(std::string_view packet, Type type)
+{
+    std::string first;
+    const auto note = [&](Reader&, std::string_view, const std::string& owner) -> Result<> {
+        if (first.empty() && is_host_name(owner))
+            first = owner;
+        return {};
+    };
+    const auto read = each_record(packet, type, note);
+    return read ? first : std::string();
+}
+
 Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type type)
 {
     std::vector<SocketAddress> records;
     const std::size_t wanted_size = type == Type::a ? 4 : 16;
-    const auto add = [&](Reader&, std::string_view data) -> Result<> {
+    const auto add = [&](Reader&, std::string_view data, const std::string&) -> Result<> {
         if (data.size() != wanted_size)
             return Error{Fault::malformed, "address record of a wrong size"};
         const auto* const first = reinterpret_cast<const std::uint8_t*>(data.data());
@@ -189,7 +220,7 @@ Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type
 Result<std::vector<HostRecord>> parse_hosts(std::string_view packet, Type type)
 {
     std::vector<HostRecord> records;
-    const auto add = [&](Reader& reader, std::string_view) -> Result<> {
+    const auto add = [&](Reader& reader, std::string_view, const std::string&) -> Result<> {
         TRY(std::string name, reader.name());
         if (!name.empty() && is_host_name(name))
             records.emplace_back(std::move(name));
@@ -202,7 +233,7 @@ Result<std::vector<HostRecord>> parse_hosts(std::string_view packet, Type type)
 Result<std::vector<TextRecord>> parse_txt(std::string_view packet)
 {
     std::vector<TextRecord> records;
-    const auto add = [&](Reader&, std::string_view data) -> Result<> {
+    const auto add = [&](Reader&, std::string_view data, const std::string&) -> Result<> {
         std::string text;
         while (!data.empty()) {
             const std::size_t size = static_cast<unsigned char>(data.front());
@@ -222,7 +253,7 @@ Result<std::vector<TextRecord>> parse_txt(std::string_view packet)
 Result<std::vector<TlsaRecord>> parse_tlsa(std::string_view packet)
 {
     std::vector<TlsaRecord> records;
-    const auto add = [&](Reader&, std::string_view data) -> Result<> {
+    const auto add = [&](Reader&, std::string_view data, const std::string&) -> Result<> {
         if (data.size() < 3)
             return Error{Fault::malformed, "TLSA record of a wrong size"};
         const auto* const bytes = reinterpret_cast<const std::uint8_t*>(data.data());

@@ -14,7 +14,16 @@
 namespace bulkhead::dns
 {
 
-enum class Type : std::uint16_t { a = 1, ns = 2, ptr = 12, mx = 15, txt = 16, aaaa = 28, tlsa = 52 };
+enum class Type : std::uint16_t {
+    a = 1,
+    ns = 2,
+    ptr = 12,
+    mx = 15,
+    txt = 16,
+    aaaa = 28,
+    srv = 33,
+    tlsa = 52
+};
 
 std::string_view type_name(Type type); // "A", "NS", "PTR", "MX", ...
 
@@ -27,6 +36,20 @@ struct MxRecord {
     std::uint16_t preference;
     std::string host; // no trailing dot; empty for the root, which says "no mail here" (RFC 7505)
     bool operator==(const MxRecord&) const = default;
+};
+
+// Where a service of a domain is (RFC 2782).
+struct SrvRecord {
+    SrvRecord(std::uint16_t p, std::uint16_t w, std::uint16_t n, std::string h)
+        : priority(p), weight(w), port(n), host(std::move(h))
+    {
+    }
+
+    std::uint16_t priority;
+    std::uint16_t weight;
+    std::uint16_t port;
+    std::string host; // no trailing dot; empty for the root, which says "no such service here"
+    bool operator==(const SrvRecord&) const = default;
 };
 
 // What a server's certificate must be (RFC 6698, 2.1).
@@ -70,7 +93,12 @@ int response_code(std::string_view packet);
 Result<std::vector<MxRecord>> parse_mx(std::string_view packet);
 Result<std::vector<SocketAddress>> parse_addresses(std::string_view packet, Type type);
 Result<std::vector<TlsaRecord>> parse_tlsa(std::string_view packet);
+Result<std::vector<SrvRecord>> parse_srv(std::string_view packet);
 Result<std::vector<HostRecord>> parse_hosts(std::string_view packet, Type type); // PTR, NS
 Result<std::vector<TextRecord>> parse_txt(std::string_view packet);
+
+// Whose records of this type they are: behind an alias another name than was asked for.  Empty:
+// there are none, or the name is no host's.
+std::string owner_of(std::string_view packet, Type type);
 
 } // namespace bulkhead::dns

@@ -126,6 +126,15 @@ template <> bool RecordQuery<SocketAddress>::parse(std::string_view packet)
     auto records = parse_addresses(packet, type());
     if (records)
         records_ = *std::move(records);
+    owner_ = owner_of(packet, type());
+    return static_cast<bool>(records);
+}
+
+template <> bool RecordQuery<SrvRecord>::parse(std::string_view packet)
+{
+    auto records = parse_srv(packet);
+    if (records)
+        records_ = *std::move(records);
     return static_cast<bool>(records);
 }
 
@@ -166,7 +175,9 @@ Result<std::unique_ptr<Resolver>> Resolver::open(const ResolverOptions& options)
     std::unique_ptr<Resolver> resolver(new Resolver);
     resolver->hosts_ = HostsFile(text_of(options.hosts));
     resolver->native_uses_dns_ = native_lookup_uses_dns(text_of(options.nsswitch_conf));
-    TRY_VOID(resolver->start(options, parse_resolv_conf(text_of(options.resolv_conf))));
+    ResolvConf conf = parse_resolv_conf(text_of(options.resolv_conf));
+    resolver->search_domains_ = std::move(conf.search);
+    TRY_VOID(resolver->start(options, conf));
     return resolver;
 }
 

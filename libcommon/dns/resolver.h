@@ -31,6 +31,7 @@ template <typename Record> struct Answer {
     Status status = Status::temporary;
     std::vector<Record> records; // not empty when found
     bool secure = false;         // validated with DNSSEC
+    std::string owner;           // of addresses: the name behind the aliases
 };
 
 struct ResolverOptions {
@@ -84,6 +85,7 @@ public:
         answer.status = status_;
         answer.records = std::move(records_);
         answer.secure = secure_;
+        answer.owner = std::move(owner_);
         if (answer.status == Status::found && answer.records.empty())
             answer.status = Status::no_data;
         return answer;
@@ -92,6 +94,7 @@ public:
 private:
     bool parse(std::string_view packet) override;
     std::vector<Record> records_;
+    std::string owner_;
 };
 
 class Resolver
@@ -107,6 +110,7 @@ public:
     // const auto answer = co_await resolver.mx(domain);  Each ends after the time that
     // resolv.conf allows, at the latest, as Status::temporary.
     RecordQuery<MxRecord> mx(std::string domain) { return {*this, std::move(domain), Type::mx}; }
+    RecordQuery<SrvRecord> srv(std::string name) { return {*this, std::move(name), Type::srv}; }
     RecordQuery<SocketAddress> a(std::string name) { return {*this, std::move(name), Type::a}; }
     RecordQuery<TlsaRecord> tlsa(std::string name) { return {*this, std::move(name), Type::tlsa}; }
     RecordQuery<SocketAddress> aaaa(std::string name) { return {*this, std::move(name), Type::aaaa}; }
@@ -117,6 +121,9 @@ public:
 
     // There is a trust anchor: answers can be secure.
     bool validates() const { return validates_; }
+
+    // Domains that complete a short name, as resolv.conf has them; may be empty.
+    const std::vector<std::string>& search_domains() const { return search_domains_; }
 
     // The part of the native lookup that this process does itself: the hosts file.
     const HostsFile& hosts() const { return hosts_; }
@@ -135,6 +142,7 @@ private:
     };
     std::unique_ptr<ub_ctx, ContextEnd> context_;
     HostsFile hosts_;
+    std::vector<std::string> search_domains_;
     bool native_uses_dns_ = true;
     bool validates_ = false;
     Milliseconds patience_{0};

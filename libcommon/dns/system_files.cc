@@ -11,6 +11,7 @@ namespace
 {
 
 constexpr std::size_t name_server_limit = 3; // MAXNS of resolv.conf(5)
+constexpr std::size_t search_limit = 6;      // of it as well
 
 // words(line) for each line, comments cut off.
 template <typename Use> void each_line(std::string_view text, std::string_view comment_marks, Use use)
@@ -47,6 +48,11 @@ ResolvConf parse_resolv_conf(std::string_view text)
     each_line(text, "#;", [&](const std::vector<std::string_view>& words) {
         if (words[0] == "options")
             std::ranges::for_each(words, [&](std::string_view word) { apply_option(conf, word); });
+        if (words[0] == "search" || words[0] == "domain") {
+            const auto end =
+                words.begin() + static_cast<std::ptrdiff_t>(std::min(words.size(), search_limit + 1));
+            conf.search.assign(words.begin() + 1, end);
+        }
         if (words[0] != "nameserver" || words.size() < 2 || conf.name_servers.size() >= name_server_limit)
             return;
         if (const auto server = SocketAddress::parse(words[1].substr(0, words[1].find('%')), domain_port))

@@ -18,6 +18,7 @@ namespace bulkhead::dns
 
 struct ResolvConf {
     std::vector<SocketAddress> name_servers; // at most three; the local host if none is named
+    std::vector<std::string> search;         // domains that complete a short name; the last line counts
     Milliseconds timeout{5000};              // options timeout:n
     int attempts = 2;                        // options attempts:n
 };

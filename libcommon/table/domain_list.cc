@@ -116,10 +116,10 @@ Result<MatchList> MatchList::open(std::string_view list, const ListOptions& opti
             }
             continue;
         }
-        if (options.kind == ListKind::addresses) {
+        if (options.kind == ListKind::addresses || options.kind == ListKind::hosts) {
             if (auto network = IpNetwork::parse(text)) {
                 element.network = *network;
-            } else if (!is_table(text)) {
+            } else if (options.kind == ListKind::addresses && !is_table(text)) {
                 add_unreadable(network.error().context);
                 continue;
             }
@@ -138,7 +138,7 @@ Result<MatchList> MatchList::open(std::string_view list, const ListOptions& opti
 ListMatch MatchList::Element::ask_table(std::string_view name, const ListOptions& options) const
 {
     std::vector<std::string> keys{std::string(name)};
-    if (options.kind == ListKind::domains && table->has_fixed_keys())
+    if ((options.kind == ListKind::domains || options.kind == ListKind::hosts) && table->has_fixed_keys())
         for (auto dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1))
             keys.emplace_back(name.substr(options.parent_matches_subdomains ? dot + 1 : dot));
     for (const std::string& key : keys) {
@@ -163,7 +163,7 @@ ListMatch MatchList::Element::match(std::string_view name, const ListOptions& op
         matches = address && network->contains(*address);
     } else if (!literal.empty()) {
         matches = literal == name;
-        if (!matches && options.kind == ListKind::domains && name.ends_with(literal) &&
+        if (!matches && options.kind != ListKind::strings && name.ends_with(literal) &&
             name.size() > literal.size())
             matches = literal.front() == '.' ||
                       (options.parent_matches_subdomains && name[name.size() - literal.size() - 1] == '.');
@@ -173,17 +173,26 @@ ListMatch MatchList::Element::match(std::string_view name, const ListOptions& op
 
 ListMatch MatchList::match(std::string_view name) const
 {
-    const std::string folded = lower(name);
+    return match_either(name, {});
+}
+
+ListMatch MatchList::match_either(std::string_view name, std::string_view address) const
+{
+    const std::string keys[] = {lower(name), lower(address)};
     for (const Element& element : elements_) {
-        ListMatch answer = element.match(folded, options_);
-        if (answer.is_broken())
-            return {Membership::broken, options_.parameter.empty()
-                                            ? answer.reason
-                                            : fmt::format("{}: {}", options_.parameter, answer.reason)};
-        if (answer && !options_.parameter.empty())
-            tell_decision({options_.parameter, element.text, folded, element.negated ? "no" : "yes"});
-        if (answer)
-            return {element.negated ? Membership::no : Membership::yes, {}};
+        for (const std::string& key : keys) {
+            if (&key != &keys[0] && key.empty())
+                continue;
+            ListMatch answer = element.match(key, options_);
+            if (answer.is_broken())
+                return {Membership::broken, options_.parameter.empty()
+                                                ? answer.reason
+                                                : fmt::format("{}: {}", options_.parameter, answer.reason)};
+            if (answer && !options_.parameter.empty())
+                tell_decision({options_.parameter, element.text, key, element.negated ? "no" : "yes"});
+            if (answer)
+                return {element.negated ? Membership::no : Membership::yes, {}};
+        }
     }
     return {};
 }

@@ -28,6 +28,7 @@ struct ListMatch {
 enum class ListKind {
     strings,   // the element equals the name, letters' case aside
     domains,   // also: an element matches subdomains, see parent_matches_subdomains
+    hosts,     // domains and network addresses in one list, for match_either()
     addresses, // network addresses: a.b.c.d/n, [v6]/n, host addresses
 };
 
@@ -52,6 +53,10 @@ public:
 
     // name: a domain, a user, or for addresses a printable IP address without brackets.
     ListMatch match(std::string_view name) const;
+
+    // What is known by a name and an address: the first element that matches one of them decides.
+    // The address may be empty.
+    ListMatch match_either(std::string_view name, std::string_view address) const;
 
     bool empty() const;
     bool may_block() const; // a table of it: use co_await ask() of ask.h
