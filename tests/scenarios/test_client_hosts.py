@@ -31,7 +31,16 @@ class ClientHosts(scenario.Scenario):
             ('both.test', 'MX'): [(10, 'mx.both.test')], ('mx.both.test', 'A'): ['127.0.0.1'], ('mx.both.test', 'AAAA'): ['::1'],
             ('two.test', 'MX'): [(10, 'bad.two.test'), (20, 'good.two.test')],
             ('bad.two.test', 'A'): ['127.0.0.3'], ('good.two.test', 'A'): ['127.0.0.1'],
-            ('none.test', 'MX'): [(10, 'bad.two.test')]})
+            ('none.test', 'MX'): [(10, 'bad.two.test')],
+            ('own.test', 'MX'): [(10, 'mx.a.example')], ('mx.a.example', 'A'): ['127.0.0.9'],
+            ('alias.test', 'MX'): [(10, 'old.alias.test')], ('old.alias.test', 'CNAME'): ['new.alias.test'],
+            ('new.alias.test', 'A'): ['127.0.0.1'], ('brief.site.test', 'A'): ['127.0.0.1'],
+            ('many.test', 'MX'): [(10, 'one.many.test'), (20, 'two.many.test'), (30, 'three.many.test')],
+            ('one.many.test', 'A'): ['127.0.0.1'], ('two.many.test', 'A'): ['127.0.0.2'], ('three.many.test', 'A'): ['127.0.0.3'],
+            ('_submission._tcp.nothing.test', 'SRV'): [(0, 0, 0, '')], ('nothing.test', 'A'): ['127.0.0.1'],
+            ('bare.test', 'MX'): [(10, 'mx.bare.test')], ('mx.bare.test', 'A'): ['127.0.0.1'],
+            ('_submission._tcp.broken.test', 'SRV'): name_server.SERVFAIL, ('broken.test', 'A'): ['127.0.0.1'],
+            ('srv.bound.test', 'A'): ['127.0.0.1']}, search='site.test')
         cls.addClassCleanup(cls.names.stop)
         cls.names.rule_this_process()
 
@@ -84,6 +93,76 @@ class ClientHosts(scenario.Scenario):
                         r'to=<v6@both\.test>, relay=mx\.both\.test\[127\.0\.0\.1\]'):
             self.assert_log(a, pattern)
         self.assertNotIn('127.0.0.3', a.log_text())
+
+    def routed(self, sink, routes, services={}, **settings):
+        """A system whose mail goes as the routes say: domain -> transport:nexthop."""
+        system = self.system('a')
+        a = system['a']
+        for name, options in services.items():
+            a.extra_services += f'{name} unix - - {a.chroot} - - smtp {options}\n'
+        path = a.top / 'routes'
+        path.write_text(''.join(f'{domain} {route}\n' for domain, route in routes.items()))
+        a.config |= {'transport_maps': f'texthash:{path}', 'smtp_tcp_port': sink.port, 'minimal_backoff_time': '1000s',
+                     'maximal_backoff_time': '1000s', 'inet_protocols': 'ipv4'} | settings
+        system.start()
+        return a
+
+    def test_servers_of_services(self):
+        sink = self.sink(port=ports.free_port())
+        port = ports.free_port()
+        second = self.sink(port=port)
+        self.names.zone[('_submission._tcp.bound.test', 'SRV')] = [(20, 0, sink.port, 'srv.bound.test'), (10, 5, port, 'srv.bound.test')]
+        lax = '-o allow_srv_lookup_fallback=yes -o ignore_srv_lookup_error=yes'
+        a = self.routed(sink, {'bound.test': 'smtp:bound.test:submission', 'nothing.test': 'smtp:nothing.test:submission',
+                               'bare.test': 'smtp:bare.test:submission', 'broken.test': 'smtp:broken.test:submission',
+                               'lax.test': 'lax:bare.test:submission', 'laxer.test': 'lax:broken.test:submission',
+                               'plain.test': f'smtp:bare.test:{sink.port}'},
+                        {'lax': lax}, use_srv_lookup='submission')
+        self.send(a, *(f'r@{name}.test' for name in ('bound', 'nothing', 'bare', 'broken', 'plain', 'lax', 'laxer')))
+        for pattern in (rf'to=<r@bound\.test>, relay=srv\.bound\.test\[127\.0\.0\.1\]:{port}, .*status=sent',
+                        r'to=<r@nothing\.test>, relay=none, .*dsn=5\.1\.0, status=bounced \(Domain nothing\.test does not offer service submission',
+                        r'to=<r@bare\.test>, relay=none, .*dsn=5\.4\.4, status=bounced .*name=_submission\._tcp\.bare\.test type=SRV: Host not found',
+                        r'to=<r@broken\.test>, relay=none, .*dsn=4\.4\.3, status=deferred .*type=SRV: Host not found, try again',
+                        r'to=<r@lax\.test>, .*\(connect to mx\.bare\.test\[127\.0\.0\.1\]:587: ',
+                        r'to=<r@laxer\.test>, .*\(connect to broken\.test\[127\.0\.0\.1\]:587: ',
+                        rf'to=<r@plain\.test>, relay=mx\.bare\.test\[127\.0\.0\.1\]:{sink.port}, .*status=sent'):
+            self.assert_log(a, pattern)
+        self.assertEqual([each.recipients for each in second.messages], [['r@bound.test']])
+
+    def test_names_loops_and_limits(self):
+        port = ports.free_port()
+        sinks = [self.sink(port=port, host=f'127.0.0.{number}') for number in (1, 2, 3)]
+        for sink in sinks:
+            sink.script['rcpt'] = lambda _, line: '451 4.3.0 later' if '@many.test' in line else None
+        services = {'passed': '', 'alias': '-o smtp_cname_overrides_servername=yes',
+                    'short': '-o smtp_dns_resolver_options=res_defnames', 'looping': '-o best_mx_transport='}
+        a = self.routed(sinks[0], {'own.test': 'smtp:own.test:25', 'still.own.test': 'looping:own.test:25',
+                                   'new.test': 'alias:alias.test', 'brief.test': f'short:[brief]:{port}',
+                                   'long.test': f'smtp:[brief]:{port}'}, services,
+                        best_mx_transport=f'passed:[127.0.0.2]:{port}', smtp_mx_session_limit=2, debug_peer_list='new.alias.test')
+        self.send(a, 'r@own.test', 'r@still.own.test', 'r@alias.test', 'r@new.test', 'r@brief.test', 'r@long.test', 'r@many.test')
+        for pattern in (rf': to=<r@own\.test>, relay=127\.0\.0\.2\[127\.0\.0\.2\]:{port}, .*status=sent',
+                        r'to=<r@still\.own\.test>, relay=none, .*dsn=5\.4\.6, status=bounced \(mail for own\.test loops back to myself\)',
+                        r'to=<r@alias\.test>, relay=old\.alias\.test\[127\.0\.0\.1\]',
+                        r'to=<r@new\.test>, relay=new\.alias\.test\[127\.0\.0\.1\]',
+                        r'to=<r@brief\.test>, relay=brief\[127\.0\.0\.1\]',
+                        r'to=<r@long\.test>, relay=none, .*dsn=5\.4\.4, status=bounced .*name=brief type=A: Host not found',
+                        r'to=<r@many\.test>, relay=two\.many\.test\[127\.0\.0\.2\]:\d+, .*status=deferred \(host two\.many\.test',
+                        r'next hop alias\.test: connecting to new\.alias\.test\[127\.0\.0\.1\]:\d+, TLS level none, no login',
+                        r'> new\.alias\.test\[127\.0\.0\.1\]: RCPT TO:<r@new\.test>',
+                        r'< new\.alias\.test\[127\.0\.0\.1\]: 250'):
+            self.assert_log(a, pattern)
+        self.assertEqual(sinks[2].sessions, [])
+        self.assertNotIn('> old.alias.test', a.log_text())
+        self.assertIn(('brief.site.test', 'A'), self.names.asked)
+
+    def test_a_connection_is_used_so_often(self):
+        sink = self.sink(port=ports.free_port())
+        a = self.routed(sink, {'kept.test': f'smtp:[127.0.0.1]:{sink.port}'}, smtp_connection_reuse_count_limit=2,
+                        smtp_connection_cache_time_limit='30s', smtp_destination_concurrency_limit=1)
+        self.send(a, *(f'r{number}@kept.test' for number in range(5)))
+        sink.wait(5)
+        self.assertEqual([each.messages for each in sink.sessions], [2, 2, 1], a.log_text())
 
 
 if __name__ == '__main__':

@@ -82,6 +82,17 @@ class Verify(scenario.Scenario):
         self.assertTrue(any(command.startswith('MAIL FROM:<>') for session in sink.sessions for command in session.commands))
         self.assert_no_trace(a, sink)
 
+    def test_a_probe_may_go_on_until_data(self):
+        _, a, sink = self.probing(smtp_address_verify_target='data', smtp_destination_concurrency_limit='1')
+        sink.script['data'] = lambda session, _: '554 5.7.1 not wanted' if any('<spam@' in each for each in session.commands) else None
+        self.ask(a, 'good@dest.example')
+        self.assertEqual(self.verdict(a, 'good@dest.example', DELIVERABLE)['dsn'], '2.1.5')
+        self.ask(a, 'spam@dest.example')
+        self.assertIn('said: 554 5.7.1 not wanted (in reply to DATA command)',
+                      self.verdict(a, 'spam@dest.example', UNDELIVERABLE)['text'])
+        self.verdict(a, 'bad@dest.example', UNDELIVERABLE)
+        self.assert_no_trace(a, sink)
+
     def test_an_alias_is_probed_under_its_own_name(self):
         _, a, sink = self.probing(virtual_alias_maps='inline:{{alias@dest.example=bad@other.example,good@other.example}}')
         self.ask(a, 'alias@dest.example')

@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 SERVFAIL, SILENT = 'SERVFAIL', 'SILENT'
-TYPES = {'A': 1, 'NS': 2, 'CNAME': 5, 'SOA': 6, 'PTR': 12, 'MX': 15, 'TXT': 16, 'AAAA': 28}
+TYPES = {'A': 1, 'NS': 2, 'CNAME': 5, 'SOA': 6, 'PTR': 12, 'MX': 15, 'TXT': 16, 'AAAA': 28, 'SRV': 33}
 NAMES = {number: name for name, number in TYPES.items()}
 CLONE_NEWNS = 0x00020000
 
@@ -29,14 +29,16 @@ def wire_data(kind, value):
         return socket.inet_pton(socket.AF_INET if kind == 'A' else socket.AF_INET6, value)
     if kind == 'MX':
         return struct.pack('>H', value[0]) + wire_name(value[1])
+    if kind == 'SRV':
+        return struct.pack('>3H', *value[:3]) + wire_name(value[3])
     if kind == 'TXT':
         return bytes([len(value)]) + value.encode()
     return wire_name(value)
 
 
 class NameServer:
-    def __init__(self, zone):
-        self.zone, self.asked = zone, []
+    def __init__(self, zone, search=''):
+        self.zone, self.search, self.asked = zone, search, []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.address = self.own_address()
         self.socket.bind((self.address, 53))
@@ -54,7 +56,7 @@ class NameServer:
             raise OSError(ctypes.get_errno(), 'unshare')
         subprocess.run(['mount', '--make-rprivate', '/'], check=True)
         folder = pathlib.Path(tempfile.mkdtemp(prefix='bulkhead-names.'))
-        for name, text in (('resolv.conf', f'nameserver {self.address}\noptions timeout:1 attempts:1\n'),
+        for name, text in (('resolv.conf', f'nameserver {self.address}\nsearch {self.search}\noptions timeout:1 attempts:1\n'),
                            ('hosts', '127.0.0.1 localhost\n'), ('nsswitch.conf', 'hosts: files dns\n')):
             (folder / name).write_text(text)
             subprocess.run(['mount', '--bind', folder / name, pathlib.Path('/etc') / name], check=True)
@@ -81,14 +83,16 @@ class NameServer:
             at += 1 + query[at]
         name, kind = '.'.join(labels).lower(), NAMES.get(struct.unpack('>H', query[at + 1:at + 3])[0])
         self.asked.append((name, kind))
-        values = self.zone.get((name, kind), [])
+        alias = [] if kind == 'CNAME' else self.zone.get((name, 'CNAME'), [])
+        values = self.zone.get((alias[0] if alias else name, kind), [])
         if values == SILENT:
             return None
         exists = any(known == name or known.endswith('.' + name) for known, _ in self.zone)
         code = 2 if values == SERVFAIL else 0 if exists else 3
         records = b''
-        for value in values if code == 0 else []:
-            data = wire_data(kind, value)
-            records += wire_name(name) + struct.pack('>HHIH', TYPES[kind], 1, 1, len(data)) + data
-        count = len(values) if code == 0 else 0
+        found = [(name, 'CNAME', each) for each in alias] + [(alias[0] if alias else name, kind, each) for each in values]
+        for owner, of_kind, value in found if code == 0 else []:
+            data = wire_data(of_kind, value)
+            records += wire_name(owner) + struct.pack('>HHIH', TYPES[of_kind], 1, 1, len(data)) + data
+        count = len(found) if code == 0 else 0
         return (query[:2] + struct.pack('>5H', 0x8580 | code, 1, count, 0, 0) + query[12:at + 5] + records)
