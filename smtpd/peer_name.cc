@@ -1,6 +1,6 @@
 #include "peer_name.h"
 
-#include "dns_lists.h"
+#include "dns/dns_lists.h"
 
 #include "dns/resolver.h"
 #include "log/log.h"

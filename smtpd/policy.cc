@@ -27,31 +27,6 @@ Error at_parameter(const Config& config, std::string_view name, const Error& err
     return Error{Fault::config, fmt::format("{}: {}: {}", config.place(name), name, error.context)};
 }
 
-// "\\t\\40abc" as in C: the characters of smtpd_expansion_filter.
-std::string unescaped(std::string_view text)
-{
-    std::string plain;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '\\' || i + 1 == text.size()) {
-            plain += text[i];
-            continue;
-        }
-        const char c = text[++i];
-        if (c < '0' || c > '7') {
-            plain += c == 't' ? '\t' : c == 'n' ? '\n' : c == 'r' ? '\r' : c;
-            continue;
-        }
-        unsigned code = 0;
-        std::size_t digits = 0;
-        for (; digits < 3 && i + digits < text.size() && text[i + digits] >= '0' && text[i + digits] <= '7';
-             ++digits)
-            code = code * 8 + static_cast<unsigned>(text[i + digits] - '0');
-        i += digits - 1;
-        plain += static_cast<char>(code);
-    }
-    return plain;
-}
-
 bool contains(const std::vector<std::string>& list, std::string_view word)
 {
     return std::ranges::find(list, word) != list.end();
@@ -148,7 +123,7 @@ Result<> Policy::open_lists(const Config& config)
         return at_parameter(config, "permit_mx_backup_networks", backups.error());
     backup_networks_ = *std::move(backups);
     version_ = config.get("mail_version");
-    expansion_characters_ = unescaped(params_.expansion_filter().text);
+    expansion_filter_ = ExpansionFilter(params_.expansion_filter().text);
 
     for (const std::string& word : parse_list(params_.header_rewrite_clients())) {
         local_by_interface_ |= word == "permit_inet_interfaces";

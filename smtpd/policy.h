@@ -7,6 +7,7 @@
 #include "restrictions.h"
 
 #include "ipc/channel.h"
+#include "smtp/expansion_filter.h"
 #include "table/address_lookup.h"
 #include "table/domain_list.h"
 #include "table/local_domains.h"
@@ -89,7 +90,10 @@ public:
     // in a reply replaced (smtpd_expansion_filter).
     TableList& dns_list_replies() const { return dns_list_replies_; }
     std::optional<std::string> reply_macro(std::string_view name, const AccessSubject& subject) const;
-    std::string expansion_filtered(std::string text) const;
+    std::string expansion_filtered(std::string text) const
+    {
+        return expansion_filter_.filtered(std::move(text));
+    }
 
     const MatchList& mynetworks() const { return mynetworks_; }
     const MatchList& permit_actions() const { return permit_actions_; }
@@ -130,7 +134,7 @@ private:
     MatchList backup_networks_;
     LocalDomains own_addresses_;     // of inet_interfaces
     LocalDomains reached_addresses_; // those, and proxy_interfaces
-    std::string expansion_characters_;
+    ExpansionFilter expansion_filter_;
     std::string version_;
     std::map<std::string, RestrictionList, std::less<>> classes_; // by name in lower case
     mutable std::map<std::string, std::unique_ptr<PolicyServer>, std::less<>> policy_servers_;

@@ -148,11 +148,4 @@ std::optional<std::string> Policy::reply_macro(std::string_view name, const Acce
     return found == rows.end() || found->value.empty() ? std::nullopt : std::optional(found->value);
 }
 
-std::string Policy::expansion_filtered(std::string text) const
-{
-    std::ranges::replace_if(
-        text, [this](char c) { return expansion_characters_.find(c) == std::string::npos; }, '_');
-    return text;
-}
-
 } // namespace bulkhead

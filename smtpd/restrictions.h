@@ -8,7 +8,7 @@
 
 #include "access_action.h"
 #include "access_subject.h"
-#include "dns_lists.h"
+#include "dns/dns_lists.h"
 #include "verdict.h"
 
 #include "async/task.h"

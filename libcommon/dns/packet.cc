@@ -159,6 +159,60 @@ int response_code(std::string_view packet)
     return packet.size() < header_size ? 2 : packet[3] & 0x0f;
 }
 
+namespace
+{
+
+// The time of the record at which the reader stands, which goes on to the next one; of an SOA
+// record no longer than its last field.
+Result<std::uint32_t> read_time(Reader& reader)
+{
+    constexpr unsigned type_soa = 6;
+    const auto number32 = [&reader]() -> Result<std::uint32_t> {
+        TRY(const unsigned high, reader.number16());
+        TRY(const unsigned low, reader.number16());
+        return high << 16 | low;
+    };
+    TRY_VOID(reader.name());
+    TRY(const unsigned type, reader.number16());
+    TRY_VOID(reader.bytes(2));
+    TRY(std::uint32_t time, number32());
+    TRY(const unsigned size, reader.number16());
+    const std::size_t end = reader.position() + size;
+    TRY_VOID(reader.bytes(size));
+    if (type == type_soa && size >= 4) {
+        reader.go_to(end - 4);
+        TRY(const std::uint32_t absent, number32());
+        time = std::min(time, absent);
+    }
+    return time;
+}
+
+} // namespace
+
+std::uint32_t time_to_live(std::string_view packet)
+{
+    Reader reader(packet);
+    const auto shortest = [&]() -> Result<std::uint32_t> {
+        TRY_VOID(reader.bytes(4)); // id, flags
+        TRY(const unsigned questions, reader.number16());
+        TRY(const unsigned answers, reader.number16());
+        TRY(const unsigned authorities, reader.number16());
+        TRY_VOID(reader.bytes(2));
+        for (unsigned i = 0; i < questions; ++i) {
+            TRY_VOID(reader.name());
+            TRY_VOID(reader.bytes(4));
+        }
+        std::optional<std::uint32_t> least;
+        const unsigned records = answers > 0 ? answers : authorities;
+        for (unsigned i = 0; i < records && i < record_limit; ++i) {
+            TRY(const std::uint32_t time, read_time(reader));
+            least = std::min(least.value_or(time), time);
+        }
+        return least.value_or(0);
+    };
+    return shortest().value_or(0);
+}
+
 Result<std::vector<MxRecord>> parse_mx(std::string_view packet)
 {
     std::vector<MxRecord> records;

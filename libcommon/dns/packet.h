@@ -86,6 +86,10 @@ struct TextRecord {
 // failure, for what is no packet.
 int response_code(std::string_view packet);
 
+// Seconds that the answer counts: the shortest time of its records; of an answer without any,
+// what the zone says of names that are not there (RFC 2308, 5).  0: it does not say.
+std::uint32_t time_to_live(std::string_view packet);
+
 // The records of the wanted type in the answer section, in the order in which they
 // stand there; aliases (CNAME) in front of them are passed over.  A host name with
 // bytes that no host name has (RFC 1123 letters, digits, '-', and '_') is left out.

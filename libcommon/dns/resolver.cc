@@ -88,6 +88,7 @@ void Query::answered(int code, std::string_view packet, int security)
 {
     answered_ = true;
     secure_ = security == security_secure;
+    ttl_ = time_to_live(packet);
     // An answer without records may come as a bare code or as a packet that tells it.
     if (code == code_no_error)
         code = response_code(packet);

@@ -31,6 +31,7 @@ template <typename Record> struct Answer {
     Status status = Status::temporary;
     std::vector<Record> records; // not empty when found
     bool secure = false;         // validated with DNSSEC
+    std::uint32_t ttl = 0;       // seconds that it counts, also "there is none"; 0: unknown
     std::string owner;           // of addresses: the name behind the aliases
 };
 
@@ -59,6 +60,7 @@ protected:
 
     Status status_ = Status::temporary;
     bool secure_ = false;
+    std::uint32_t ttl_ = 0;
 
 private:
     friend struct QueryCallback;
@@ -85,6 +87,7 @@ public:
         answer.status = status_;
         answer.records = std::move(records_);
         answer.secure = secure_;
+        answer.ttl = ttl_;
         answer.owner = std::move(owner_);
         if (answer.status == Status::found && answer.records.empty())
             answer.status = Status::no_data;

@@ -1,5 +1,5 @@
 // "domain=filter" of DNS lists.
-#include "dns_lists.h"
+#include "dns/dns_lists.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The pure parts of policy: filters of DNS lists, policy servers' settings and answers.
-#include "dns_lists.h"
+#include "dns/dns_lists.h"
 #include "policy_service.h"
 #include "restrictions.h"
 

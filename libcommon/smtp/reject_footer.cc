@@ -1,4 +1,4 @@
-#include "reject_footer.h"
+#include "smtp/reject_footer.h"
 
 #include "base/text.h"
 #include "config/expand.h"

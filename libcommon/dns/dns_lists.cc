@@ -1,4 +1,4 @@
-#include "dns_lists.h"
+#include "dns/dns_lists.h"
 
 #include "base/text.h"
 #include "mail/address.h"
