@@ -190,10 +190,10 @@ Result<std::optional<ServicePlan>> plan_service(const ServiceEntry& entry, const
 }
 
 // Services of Postfix whose work is no worker's own here: TLS sessions and idle connections
-// are kept by those who use them (docs/migrating.md).
+// are kept by those who use them, and postscreen asks lists of the DNS itself (docs/migrating.md).
 bool is_done_elsewhere(std::string_view program)
 {
-    return program == "tlsmgr" || program == "scache";
+    return program == "tlsmgr" || program == "scache" || program == "dnsblog" || program == "tlsproxy";
 }
 
 Result<> plan_services(const EnvironmentConfig& source, EnvironmentPlan& plan)
