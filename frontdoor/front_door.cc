@@ -6,6 +6,7 @@
 
 #include "config/front_door.h"
 #include "log/log.h"
+#include "smtp/reply.h"
 
 #include <unistd.h>
 
@@ -92,6 +93,11 @@ void FrontDoor::hand_over_if_stale()
         return;
     log::info("table has changed -- restarting");
     retire();
+}
+
+std::string FrontDoor::refusal() const
+{
+    return Reply(421, "4.3.2", common().myhostname() + " Error: too many sessions, try again later").wire();
 }
 
 Task<> FrontDoor::serve(Session& client)

@@ -47,6 +47,7 @@ public:
     Result<> before_jail() override;
     Result<> after_jail() override;
     Task<> serve(Session& client) override;
+    std::string refusal() const override;
 
 private:
     Result<MatchList> open_list(const Param<std::string>& param, ListKind kind) const;

@@ -99,7 +99,7 @@ void Service::kill()
 
 void Service::order(Worker& worker, ipc::MasterOrder order)
 {
-    if (order != ipc::MasterOrder::wake)
+    if (order == ipc::MasterOrder::drain || order == ipc::MasterOrder::stop)
         worker.told_to_leave = true;
     ipc::send_order(worker.link.get(), order);
 }
@@ -141,7 +141,7 @@ void Service::update_watch()
         return worker.is_active() && worker.report.state != ipc::WorkerState::full;
     });
     if (has_room() || served)
-        overflowed_ = false;
+        end_overflow();
     const bool full = !has_room() && has_active_worker() && !overflowed_;
     const bool wanted = !closed_ && !served && (may_start() || (full && !is_paused()));
     for (ReadWatch& watch : watches_)
@@ -161,14 +161,29 @@ void Service::client_waits()
 void Service::note_overflow()
 {
     overflowed_ = true;
+    // One of them has the time to say no, where a client can be told (smtpd).
+    const auto full = std::ranges::find_if(workers_, &Worker::is_active);
+    if (full != workers_.end())
+        order(*full, ipc::MasterOrder::refuse);
     const SteadyTime now = SteadyClock::now();
     const bool is_news = now >= stress_until_;
     stress_until_ = now + stress_time;
     const bool own = host_.process_count < host_.plan.process_limit;
     if (is_news)
-        warn(fmt::format("service \"{}\" ({}) has reached {} limit \"{}\": new clients have to wait",
-                         plan_.name, plan_.place, own ? "its process" : "environment_process",
-                         own ? static_cast<std::size_t>(plan_.limit) : host_.plan.process_limit));
+        warn(fmt::format(
+            "service \"{}\" ({}) has reached {} limit \"{}\": new clients are turned away or have to wait",
+            plan_.name, plan_.place, own ? "its process" : "environment_process",
+            own ? static_cast<std::size_t>(plan_.limit) : host_.plan.process_limit));
+}
+
+void Service::end_overflow()
+{
+    if (!overflowed_)
+        return;
+    overflowed_ = false;
+    for (Worker& worker : workers_)
+        if (worker.is_active())
+            order(worker, ipc::MasterOrder::relent);
 }
 
 void Service::start(bool with_wake_order)

@@ -95,6 +95,7 @@ private:
     void update_watch();
     void client_waits();
     void note_overflow();
+    void end_overflow();
     bool has_active_worker() const;
     bool has_room() const;
     bool may_start() const;
@@ -127,7 +128,7 @@ private:
     SteadyTime stress_until_{};
     bool closed_ = true;      // starts nothing
     bool used_ = false;       // a client came since the last wake-up
-    bool overflowed_ = false; // a client waits, and the process limit is reached
+    bool overflowed_ = false; // clients are turned away or wait: the process limit is reached
 };
 
 } // namespace bulkhead

@@ -141,6 +141,14 @@ void Smtpd::hand_over_if_stale()
     retire();
 }
 
+// Inside TLS from the first byte nobody can be told before the handshake.
+std::string Smtpd::refusal() const
+{
+    if (params_.tls.wrapper())
+        return {};
+    return Reply(421, "4.3.2", common().myhostname() + " Error: too many sessions, try again later").wire();
+}
+
 Task<> Smtpd::serve(Session& client)
 {
     if (client.standalone) {

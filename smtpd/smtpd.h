@@ -26,6 +26,7 @@ public:
     // Tables and lists outside the jail are opened while we can still see them.
     Result<> before_jail() override;
     Task<> serve(Session& client) override;
+    std::string refusal() const override;
     Task<ipc::Message> explain(const ipc::Message& question) override;
 
 private:

@@ -8,6 +8,7 @@
 #include "os/files.h"
 #include "worker/arguments.h"
 #include "worker/explain.h"
+#include "worker/farewell.h"
 #include "worker/standalone.h"
 
 #include <fcntl.h>
@@ -38,7 +39,10 @@ constexpr Milliseconds count_interval{1000};
 
 // Descriptors that a session may need besides its own: a cleanup stream, files.
 constexpr std::size_t descriptors_per_session = 2;
-constexpr std::size_t spare_descriptors = 24;
+constexpr std::size_t spare_descriptors = 48;
+
+// Between two lines about clients that were turned away.
+constexpr Seconds refusal_interval{60};
 
 // The log writer takes up what it did not take before (it reads every few milliseconds).
 constexpr Milliseconds log_retry_time{2};
@@ -58,8 +62,8 @@ class WorkerLife
 public:
     WorkerLife(Worker& worker, WorkerArguments arguments)
         : worker_(worker), arguments_(std::move(arguments)), idle_timer_([this] { idle_time_over(); }),
-          count_timer_([this] { send(present_state()); }), pause_timer_([this] { set_accepting(accepting_); }),
-          log_timer_([] {})
+          count_timer_([this] { send(present_state()); }),
+          pause_timer_([this] { set_accepting(accepting_); }), log_timer_([] {})
     {
         worker_.life_ = this;
         worker_.service_name_ = arguments_.service;
@@ -85,6 +89,12 @@ private:
     static Result<> refuse_ids(Jail& jail);
     void listen();
     void accept_sessions(int fd);
+    void no_descriptor(int listener);
+    void turn_away(UniqueFd client);
+    void note_refusal();
+    void set_refusing(bool on);
+    void watch_listeners();
+    void part(Session* session);
     static Task<> run_session(WorkerLife* self, UniqueFd fd);
     static Task<> run_passed_session(WorkerLife* self, UniqueFd fd);
     Task<> serve(Session* session);
@@ -115,6 +125,12 @@ private:
     std::uint64_t use_limit_ = 1;
     std::uint64_t served_ = 0;
     bool accepting_ = false;
+    bool refusing_ = false; // whom nobody accepts
+    std::string refusal_;   // empty: nobody is refused
+    UniqueFd reserve_;      // to refuse with when no other descriptor is left
+    Farewells farewells_;
+    std::uint64_t refused_ = 0; // since the last line about them
+    SteadyTime refusal_told_{};
     ipc::WorkerReport reported_;
 };
 
@@ -236,8 +252,19 @@ void WorkerLife::listen()
 void WorkerLife::set_accepting(bool on)
 {
     accepting_ = on;
+    watch_listeners();
+}
+
+void WorkerLife::set_refusing(bool on)
+{
+    refusing_ = on && !worker_.draining_ && !refusal_.empty();
+    watch_listeners();
+}
+
+void WorkerLife::watch_listeners()
+{
     for (const auto& listener : listeners_)
-        on ? listener->enable() : listener->disable();
+        accepting_ || refusing_ ? listener->enable() : listener->disable();
 }
 
 void WorkerLife::pause(Milliseconds time)
@@ -249,14 +276,16 @@ void WorkerLife::pause(Milliseconds time)
 
 void WorkerLife::accept_sessions(int fd)
 {
-    for (int i = 0; i < accepts_per_turn && accepting_; ++i) {
+    for (int i = 0; i < accepts_per_turn && (accepting_ || refusing_); ++i) {
         UniqueFd client(::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!client) {
-            if (errno == EMFILE || errno == ENFILE) {
-                log::warn("no descriptor left for another session: accepting again when one ends");
-                set_accepting(false);
-            }
+            if (errno == EMFILE || errno == ENFILE)
+                no_descriptor(fd);
             break;
+        }
+        if (!accepting_) {
+            turn_away(std::move(client));
+            continue;
         }
         scope_.spawn(arguments_.type == "pass" ? run_passed_session : run_session, this, std::move(client));
         if (is_full())
@@ -265,10 +294,55 @@ void WorkerLife::accept_sessions(int fd)
     idle_timer_.cancel();
 }
 
+// Another process may have some.  When none may be started either, the reserve tells a client of it.
+void WorkerLife::no_descriptor(int listener)
+{
+    if (accepting_) {
+        log::warn("no descriptor left for another session: accepting again when one ends");
+        set_accepting(false);
+        return;
+    }
+    reserve_.reset();
+    UniqueFd client(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (client) {
+        Farewells::say_and_close(std::move(client), refusal_);
+        note_refusal();
+    }
+    reserve_ = UniqueFd(::fcntl(listener, F_DUPFD_CLOEXEC, 0));
+}
+
+void WorkerLife::turn_away(UniqueFd client)
+{
+    farewells_.say(std::move(client), refusal_);
+    note_refusal();
+}
+
+void WorkerLife::note_refusal()
+{
+    ++refused_;
+    const SteadyTime now = SteadyClock::now();
+    if (refusal_told_ != SteadyTime{} && now - refusal_told_ < refusal_interval)
+        return;
+    refusal_told_ = now;
+    log::warn(fmt::format("all processes of service {} are full: turned away {} clients", arguments_.service,
+                          std::exchange(refused_, 0)));
+}
+
 Task<> WorkerLife::run_session(WorkerLife* self, UniqueFd fd)
 {
     Session session(std::move(fd));
     co_await self->serve(&session);
+    self->part(&session);
+}
+
+// A client that has not been heard out would get a reset instead of the last reply.
+void WorkerLife::part(Session* session)
+{
+    const Stream& stream = session->stream;
+    if (stream.fd() < 0 || !supervised_ || refusal_.empty() || worker_.draining_ || stream.is_silent() ||
+        stream.peer_closed() || stream.is_upgraded())
+        return;
+    farewells_.say(UniqueFd(::fcntl(stream.fd(), F_DUPFD_CLOEXEC, 0)), {});
 }
 
 // What comes in is the place where a connection is handed over, and not yet the connection.
@@ -290,6 +364,7 @@ Task<> WorkerLife::run_passed_session(WorkerLife* self, UniqueFd fd)
         session.giver = std::move(channel);
     channel.reset();
     co_await self->serve(&session);
+    self->part(&session);
 }
 
 Task<> WorkerLife::serve(Session* session)
@@ -340,6 +415,7 @@ void WorkerLife::retire()
     if (worker_.draining_)
         return;
     worker_.draining_ = true;
+    refusing_ = false;
     set_accepting(false);
     worker_.drain();
     const std::vector<Session*> all(sessions_.begin(), sessions_.end());
@@ -353,6 +429,7 @@ void WorkerLife::retire()
 void WorkerLife::stop_now()
 {
     worker_.draining_ = true;
+    refusing_ = false;
     set_accepting(false);
     worker_.drain();
     const std::vector<Session*> all(sessions_.begin(), sessions_.end());
@@ -381,6 +458,8 @@ void WorkerLife::obey_master()
             retire();
         else if (order == ipc::MasterOrder::stop)
             stop_now();
+        else if (order == ipc::MasterOrder::refuse || order == ipc::MasterOrder::relent)
+            set_refusing(order == ipc::MasterOrder::refuse);
     }
 }
 
@@ -430,7 +509,10 @@ int WorkerLife::run()
         if (!log_timer_.running() && !log::flush())
             log_timer_.start(log_retry_time);
     });
+    refusal_ = worker_.refusal();
     listen();
+    if (!refusal_.empty() && !listeners_.empty())
+        reserve_ = UniqueFd(::fcntl(ipc::first_listen_fd, F_DUPFD_CLOEXEC, 0));
     activity_changed();
     loop.run();
     report();

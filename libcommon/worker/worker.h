@@ -112,6 +112,9 @@ public:
     // Unix time when a worker should be started again after this one has left.
     virtual std::int64_t wake_at() const { return 0; }
 
+    // What a client is told that finds all processes of the service full; empty: it waits until one is free.
+    virtual std::string refusal() const { return {}; }
+
     // How long to stay without work; the default is max_idle.
     virtual Seconds idle_time() const { return common().max_idle(); }
 
