@@ -13,5 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)bulkhead::dns::parse_tlsa(packet);
     (void)bulkhead::dns::parse_hosts(packet, bulkhead::dns::Type::ptr);
     (void)bulkhead::dns::parse_txt(packet);
+    (void)bulkhead::dns::parse_srv(packet);
+    (void)bulkhead::dns::owner_of(packet, bulkhead::dns::Type::a);
     return 0;
 }

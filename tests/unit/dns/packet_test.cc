@@ -39,6 +39,29 @@ TEST(DnsPacket, PassesOverAliases)
     EXPECT_EQ(records->front().text(), "127.0.0.1");
 }
 
+TEST(DnsPacket, SaysWhoseAddressesTheyAre)
+{
+    const std::string address("\x7f\0\0\1", 4);
+    const auto direct = wire_answer("w.test", 1, {wire_record(owner, 1, address)});
+    EXPECT_EQ(dns::owner_of(direct, dns::Type::a), "w.test");
+    const auto behind = wire_answer(
+        "w.test", 1,
+        {wire_record(owner, 5, wire_name("h.test")), wire_record(wire_name("h.test"), 1, address)});
+    EXPECT_EQ(dns::owner_of(behind, dns::Type::a), "h.test");
+    EXPECT_EQ(dns::owner_of(behind, dns::Type::aaaa), "");
+    EXPECT_EQ(dns::owner_of(behind.substr(0, behind.size() - 5), dns::Type::a), "");
+}
+
+TEST(DnsPacket, ReadsServersOfServices)
+{
+    const std::string data = number16(10) + number16(5) + number16(587) + wire_name("s.d.test");
+    const auto packet = wire_answer("_submission._tcp.d.test", 33, {wire_record(owner, 33, data)});
+    const auto records = dns::parse_srv(packet);
+    ASSERT_TRUE(records);
+    EXPECT_EQ(*records, std::vector{dns::SrvRecord(10, 5, 587, "s.d.test")});
+    EXPECT_FALSE(dns::parse_srv(packet.substr(0, packet.size() - 12)));
+}
+
 TEST(DnsPacket, KnowsTheNullMailExchanger)
 {
     const auto records = dns::parse_mx(wire_answer("d.test", 15, {wire_record(owner, 15, mx_data(0, ""))}));

@@ -3,6 +3,7 @@
 
 #include "async/scope.h"
 #include "config/config.h"
+#include "spool/envelope.h"
 
 #include <sys/socket.h>
 
@@ -266,6 +267,36 @@ INSTANTIATE_TEST_SUITE_P(
         OrderRow{"MultiLine", "250-a\r\n250 a\r\n250 b\r\n550-5.1.1 c\r\n550 5.1.1 d\r\n354 e\r\n",
                  "250-f\r\n250 g\r\n", sent, bounced, "550-5.1.1 c 550 5.1.1 d"}),
     [](const auto& row) { return std::string(row.param.name); });
+
+// A probe until DATA ends its connection where the text would begin.
+TEST_F(SessionTest, AProbeUntilDataSendsNoEndMark)
+{
+    params_.verify_target.set("data");
+    request_.trace_flags = trace_flag::probe;
+    run({greeting, pipelining, {"DATA", "250 a\r\n250 2.1.5 b\r\n354 c\r\n"}});
+    EXPECT_EQ(status().outcome, sent);
+    EXPECT_EQ(status().reason, "250 2.1.5 b");
+    EXPECT_EQ(heard_.back(), "DATA");
+    EXPECT_FALSE(reusable_);
+}
+
+TEST_F(SessionTest, AProbeUntilDataHearsTheRefusal)
+{
+    params_.verify_target.set("data");
+    request_.trace_flags = trace_flag::probe;
+    run({greeting, plain_ehlo, {"MAIL", "250 a\r\n"}, {"RCPT", "250 b\r\n"}, {"DATA", "554 5.7.1 c\r\n"}});
+    EXPECT_EQ(status().outcome, bounced);
+    EXPECT_EQ(status().reason, "host mx.test[192.0.2.1] said: 554 5.7.1 c (in reply to DATA command)");
+    EXPECT_TRUE(reusable_);
+}
+
+TEST_F(SessionTest, AnotherProbeEndsBeforeData)
+{
+    request_.trace_flags = trace_flag::probe;
+    run({greeting, plain_ehlo, {"MAIL", "250 a\r\n"}, {"RCPT", "250 b\r\n"}});
+    EXPECT_EQ(status().reason, "250 b");
+    EXPECT_FALSE(has_heard("DATA"));
+}
 
 // The server leaves, or says nothing, at one point of the dialogue.
 struct EndRow {

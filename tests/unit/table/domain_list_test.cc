@@ -67,6 +67,22 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Empty", "", domains, "a", no}),
     [](const auto& row) { return std::string(row.param.test); });
 
+TEST(MatchList, OfHostsKnowsNamesAndAddresses)
+{
+    const ListOptions hosts{.kind = ListKind::hosts, .parent_matches_subdomains = true};
+    const auto list =
+        MatchList::open("a.test, !10.0.0.9, 10.0.0.0/8, !c.test, inline:{{192.0.2.1=x}}", hosts);
+    ASSERT_TRUE(list) << list.error().context;
+    EXPECT_EQ(list->match_either("x.a.test", "192.0.2.7").answer, yes);
+    EXPECT_EQ(list->match_either("a.test", "10.0.0.9").answer, yes) << "the first element that matches";
+    EXPECT_EQ(list->match_either("b.test", "10.0.0.9").answer, no);
+    EXPECT_EQ(list->match_either("c.test", "10.0.0.8").answer, yes);
+    EXPECT_EQ(list->match_either("c.test", "192.0.2.1").answer, no);
+    EXPECT_EQ(list->match_either("b.test", "192.0.2.1").answer, yes);
+    EXPECT_EQ(list->match_either("b.test", "").answer, no);
+    EXPECT_EQ(list->match("x.a.test").answer, yes);
+}
+
 TEST(MatchList, ReadsFiles)
 {
     const std::string path = testing::TempDir() + "/domains";
