@@ -12,8 +12,10 @@
 #include "log/log.h"
 #include "spool/record.h"
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 
 using namespace bulkhead;
 using namespace bulkhead::smtpd_test;
@@ -23,28 +25,41 @@ namespace
 
 // What all inputs with the same settings share.
 struct World {
-    explicit World(const std::string& settings) : harness(settings), setup(harness) {}
+    explicit World(const std::string& settings)
+        : harness(settings), setup(std::make_unique<Harness::Setup>(harness))
+    {
+    }
+    World(World&&) = delete;
+    // The services' sessions end when their clients are gone.
+    ~World()
+    {
+        setup.reset();
+        harness.services.finish();
+    }
+
     Harness harness;
-    Harness::Setup setup;
+    std::unique_ptr<Harness::Setup> setup;
 };
 
-World& world_of(unsigned choice)
+std::array<std::unique_ptr<World>, 4>& worlds()
 {
-    static World* const worlds[] = {
-        new World("smtpd_hard_error_limit = 1000\nmessage_size_limit = 5000\n"),
-        new World(
+    static std::array<std::unique_ptr<World>, 4> all = {
+        std::make_unique<World>("smtpd_hard_error_limit = 1000\nmessage_size_limit = 5000\n"),
+        std::make_unique<World>(
             "smtpd_sasl_auth_enable = yes\nsmtpd_recipient_limit = 3\nsmtpd_tls_security_level = may\n"),
-        new World("smtpd_forbid_bare_newline = reject\nsmtpd_forbid_bare_newline_exclusions =\n"
-                  "smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_authorized_xforward_hosts = 127.0.0.1\n"
-                  "smtpd_reject_footer = \\c; ask $client_name $helo_name $sender $recipient\n"),
-        new World("smtpd_restriction_classes = strict\nstrict = reject_non_fqdn_sender, "
-                  "reject_invalid_helo_hostname\n"
-                  "smtpd_helo_required = yes\nsmtpd_delay_reject = no\nsmtpd_recipient_restrictions = "
-                  "check_sender_access inline:{a@a.test=strict, hold@a.test=HOLD, bcc@a.test={BCC x@a.test}, "
-                  "pre@a.test={PREPEND X-A: b}, defer@a.test=DEFER_IF_PERMIT}, reject_unauth_destination\n"
-                  "smtpd_upstream_proxy_hosts = 127.0.0.1\nsmtpd_delay_open_until_valid_rcpt = no\n"),
+        std::make_unique<World>(
+            "smtpd_forbid_bare_newline = reject\nsmtpd_forbid_bare_newline_exclusions =\n"
+            "smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_authorized_xforward_hosts = 127.0.0.1\n"
+            "smtpd_reject_footer = \\c; ask $client_name $helo_name $sender $recipient\n"),
+        std::make_unique<World>(
+            "smtpd_restriction_classes = strict\nstrict = reject_non_fqdn_sender, "
+            "reject_invalid_helo_hostname\n"
+            "smtpd_helo_required = yes\nsmtpd_delay_reject = no\nsmtpd_recipient_restrictions = "
+            "check_sender_access inline:{a@a.test=strict, hold@a.test=HOLD, bcc@a.test={BCC x@a.test}, "
+            "pre@a.test={PREPEND X-A: b}, defer@a.test=DEFER_IF_PERMIT}, reject_unauth_destination\n"
+            "smtpd_upstream_proxy_hosts = 127.0.0.1\nsmtpd_delay_open_until_valid_rcpt = no\n"),
     };
-    return *worlds[choice % 4];
+    return all;
 }
 
 struct Talk {
@@ -131,7 +146,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }();
     if (size == 0)
         return quiet;
-    World& world = world_of(data[0]);
+    World& world = *worlds()[data[0] % 4];
     Talk talk;
     std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
     while (!rest.empty() && talk.pieces.size() < 200) {
@@ -148,11 +163,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     services.messages.clear();
     {
         Scope scope;
-        scope.spawn(play_server, UniqueFd(pair[0]), &world.setup.service, &talk);
+        scope.spawn(play_server, UniqueFd(pair[0]), &world.setup->service, &talk);
         scope.spawn(play_client, &talk);
         if (talk.running > 0)
             Loop::current().run();
     }
+    // Registered behind the first session: the loop and what it needs are still there then.
+    static const int at_end = std::atexit([] { worlds() = {}; });
+    check(at_end == 0);
     // An accepted message is one that cleanup has.
     const std::size_t accepted = check_replies(talk.heard);
     check(accepted <= services.messages.size());
