@@ -164,6 +164,15 @@ class ClientHosts(scenario.Scenario):
         sink.wait(5)
         self.assertEqual([each.messages for each in sink.sessions], [2, 2, 1], a.log_text())
 
+    def test_a_connection_is_used_so_long(self):
+        sink = self.sink(port=ports.free_port())
+        a = self.routed(sink, {'kept.test': f'smtp:[127.0.0.1]:{sink.port}'}, smtp_connection_reuse_time_limit='1s',
+                        smtp_connection_cache_time_limit='30s', smtp_destination_concurrency_limit=1)
+        self.wait(lambda: self.send(a, 'r@kept.test') or len(sink.sessions) > 1)
+        by_session = [[each.when for each in sink.wait() if each.session is session] for session in sink.sessions[:2]]
+        self.assertGreater(len(by_session[0]), 1)
+        self.assertLess(by_session[0][-1] - by_session[0][0], 2.5)
+
 
 if __name__ == '__main__':
     scenario.main()

@@ -67,6 +67,22 @@ TEST(ServicePorts, ReadsTheSystemsFile)
     EXPECT_EQ(services.find("broken"), std::nullopt);
 }
 
+TEST(Nexthop, OnlyADomainHasRecordsOfItsOwn)
+{
+    const ServicePorts services;
+    const auto domain = parse_nexthop("d.test:submission", services, "smtp");
+    ASSERT_TRUE(domain);
+    EXPECT_TRUE(domain->is_domain && domain->wants_mx);
+    for (const char* const text : {"[d.test]:submission", "192.0.2.1:25", "[::1]"}) {
+        const auto other = parse_nexthop(text, services, "smtp");
+        ASSERT_TRUE(other) << text;
+        EXPECT_FALSE(other->is_domain || other->wants_mx) << text;
+    }
+    const auto mailbox_server = parse_lmtp_nexthop("d.test:lmtp", services, "24");
+    ASSERT_TRUE(mailbox_server);
+    EXPECT_TRUE(mailbox_server->is_domain && !mailbox_server->wants_mx);
+}
+
 TEST(Nexthops, AreTriedInTurn)
 {
     EXPECT_EQ(split_nexthops("a.test, [b.test]:587 inet:c.test:25"),
