@@ -23,7 +23,7 @@ constexpr Seconds longest_pause{24 * 3600}; // of a timer; the interval is looke
 
 std::optional<Action> parse_action(std::string_view word)
 {
-    if (word == "ignore" || word == "continue")
+    if (word == "ignore")
         return Action::ignore;
     if (word == "enforce")
         return Action::enforce;

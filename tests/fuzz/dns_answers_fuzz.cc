@@ -15,5 +15,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)bulkhead::dns::parse_txt(packet);
     (void)bulkhead::dns::parse_srv(packet);
     (void)bulkhead::dns::owner_of(packet, bulkhead::dns::Type::a);
+    (void)bulkhead::dns::time_to_live(packet);
     return 0;
 }

@@ -30,7 +30,7 @@ class Screen(scenario.Scenario):
 
     def prepare(self, **settings):
         self.system_ = self.system('a')
-        self.a, self.doors = self.system_['a'], {}
+        self.a, self.doors, self.waiting = self.system_['a'], {}, {}
         self.a.config |= {
             'mynetworks': '127.0.0.1/32', 'relay_domains': 'dest.example', 'default_transport': 'discard',
             'relay_transport': 'discard', 'postscreen_greet_wait': '1s', 'smtpd_error_sleep_time': '0',
@@ -44,10 +44,16 @@ class Screen(scenario.Scenario):
         options = ''.join(f' -o {{{key}={value}}}' for key, value in settings.items())
         self.a.extra_services += f'127.0.0.1:{self.doors[name]} inet n - y - 1 postscreen{options}\n'
 
-    def knock(self, name, source, **options):
-        raw = smtp_raw.RawClient(self.doors[name], source=source, **options)
+    def knock(self, name, source):
+        if (name, source) in self.waiting:
+            return self.waiting.pop((name, source))
+        raw = smtp_raw.RawClient(self.doors[name], source=source)
         self.addCleanup(raw.close)
         return raw
+
+    def let_wait(self, *clients):
+        """They are tested at the same time; knock() finds them."""
+        self.waiting = {client: self.knock(*client) for client in clients}
 
     def envelope(self, raw):
         return raw.command('MAIL FROM:<s@x.example>'), raw.command('RCPT TO:<r@dest.example>')
@@ -88,10 +94,12 @@ class BeforeGreeting(Screen):
                   postscreen_client_connection_count_limit='1')
         self.door('nowhere', smtpd_service_name='nowhere')
         self.system_.start()
+        self.let_wait(('old', '127.0.5.8'), ('old', '127.0.5.7'), ('plain', '127.0.5.10'), ('lists', LISTED),
+                      ('dropping', LISTED), ('lists', WELCOME), ('lists', '127.0.5.13'))
 
     def test_all(self):
         for part in (self.lists_of_clients, self.new_and_old, self.early_talkers, self.hangup, self.dns_lists,
-                     self.proxies, self.no_smtpd):
+                     self.proxies, self.no_smtpd, self.reload):
             with self.subTest(part=part.__name__):
                 part()
         self.assertNotIn('dnsblog', self.a.log_text())
@@ -189,6 +197,15 @@ class BeforeGreeting(Screen):
         self.assertEqual(raw.reply()[0], 421)
         self.log(r'warning: haproxy read: ')
 
+    def reload(self):
+        # A new configuration neither disturbs who is being tested nor forgets who is known.
+        raw = self.knock('plain', '127.0.5.14')
+        raw.line()
+        self.a.control('reload')
+        self.let_in(self.knock('plain', '127.0.5.10'))
+        self.let_in(raw)
+        self.log(r'PASS NEW \[127\.0\.5\.14\]:\d+$')
+
     def no_smtpd(self):
         raw = self.knock('nowhere', '127.0.0.1')
         self.assertEqual(raw.reply(), (421, '4.3.2 All server ports are busy'))
@@ -206,6 +223,8 @@ class BehindGreeting(Screen):
         self.door('filter', postscreen_command_filter='pcre:{{/^EHLO bad/ EHLO good.example}}',
                   postscreen_pipelining_action='drop')
         self.system_.start()
+        self.let_wait(*(('deep', f'127.0.6.{last}') for last in (1, 2, 3, 4, 6, 7)), ('filter', '127.0.6.2'),
+                      ('filter', '127.0.6.8'))
 
     def test_all(self):
         for part in (self.reconnect, self.pipelining, self.other_protocol, self.bare_newline, self.limits,

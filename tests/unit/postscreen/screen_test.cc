@@ -4,6 +4,7 @@
 #include "params.h"
 #include "score.h"
 #include "screen_cache.h"
+#include "service.h"
 #include "test_results.h"
 
 #include <gtest/gtest.h>
@@ -169,4 +170,35 @@ TEST(ScreenCache, KeepsAndForgets)
     EXPECT_EQ(*(*cache)->find("192.0.2.2"), std::nullopt);
     EXPECT_FALSE(*(*cache)->clean(2030, 60, 500)) << "too early";
     std::filesystem::remove_all(folder);
+}
+
+TEST(ScreenService, HurriesWhileTooManyAreTested)
+{
+    PostscreenParams params;
+    params.pre_queue_limit.set(10);
+    ScreenService service(params);
+    service.usual.greet_wait = Seconds(6);
+    service.hurried.greet_wait = Seconds(2);
+    struct Step {
+        int testing;
+        std::int64_t wait;
+    };
+    for (const Step& step : {Step{8, 6}, Step{9, 2}, Step{8, 2}, Step{7, 6}, Step{8, 6}, Step{10, 2}}) {
+        service.testing = step.testing;
+        service.notice_stress();
+        EXPECT_EQ(service.pace().greet_wait.count(), step.wait) << step.testing;
+    }
+}
+
+TEST(Candidate, FaultThatDoesNotCountIsRemembered)
+{
+    Candidate candidate;
+    candidate.due = tests({Kind::pregreet, Kind::dnsbl});
+    candidate.pass(Kind::dnsbl, 5000);
+    candidate.fail(Kind::pregreet);
+    EXPECT_FALSE(candidate.failed);
+    EXPECT_FALSE(candidate.is_clean());
+    EXPECT_EQ(candidate.due, Tests());
+    EXPECT_EQ(candidate.passed, tests({Kind::dnsbl}));
+    EXPECT_EQ(entry_text(candidate.results), "0;5000;0;0;0");
 }
