@@ -179,6 +179,8 @@ struct SmtpdParams : ParamSet {
                                       "restrictions that are logged when they permit"};
     Param<std::vector<std::string>> overrides{this, "receive_override_options", "",
                                               "checks and mappings that are left out here"};
+    Param<std::string> debug_peers{this, "debug_peer_list", "",
+                                   "clients and networks whose sessions are logged in detail"};
     Param<std::vector<std::string>> parent_domains{
         this, "parent_domain_matches_subdomains",
         "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,"

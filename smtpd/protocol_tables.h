@@ -14,20 +14,20 @@
 namespace bulkhead
 {
 
-// A list of clients, by name or by address.
+// A list of clients, by names and addresses.
 class ClientList
 {
 public:
-    static Result<ClientList> open(const Config& config, const Param<std::string>& param);
+    static Result<ClientList> open(const Config& config, const Param<std::string>& param,
+                                   bool with_subdomains = false);
 
     // False also when a table of the list is broken: nobody gets a right by an accident.
     Task<bool> contains(const Peer& client) const;
-    bool empty() const { return addresses_.empty(); }
-    bool is_stale() const { return addresses_.is_stale() || names_.is_stale(); }
+    bool empty() const { return list_.empty(); }
+    bool is_stale() const { return list_.is_stale(); }
 
 private:
-    MatchList addresses_;
-    MatchList names_;
+    MatchList list_;
 };
 
 struct ProtocolTables {
@@ -40,6 +40,7 @@ struct ProtocolTables {
     ClientList xclient_hosts;
     ClientList xforward_hosts;
     ClientList upstream_proxies; // clients that may begin with a PROXY header
+    ClientList debug_peers;      // clients whose dialogue the log shows
 
     // Looking up does not change what a table says, though it may move inside a file.
     mutable TableList discarded_keywords; // by client address

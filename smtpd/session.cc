@@ -109,6 +109,8 @@ Task<> SmtpSession::run()
         co_await read_proxy_header();
     if (!closing_)
         co_await find_client_name();
+    traced_ = co_await service_.tables.debug_peers.contains(peer_);
+    traced_ = traced_ || log::verbosity() > 0;
     if (!service_.standalone)
         log::info("connect from " + label());
     bool turned_away_now = false;
@@ -217,8 +219,8 @@ void SmtpSession::notice_pipelining(const Command& command)
 
 Task<> SmtpSession::obey(std::string text, bool complete, bool bare_newline)
 {
-    if (log::verbosity() > 0)
-        log::trace(
+    if (traced_)
+        log::info(
             fmt::format("< {}: {}", label(), starts_with_ignoring_case(text, "AUTH") ? "AUTH ***" : text));
     report_.heard(text);
     if (bare_newline)
@@ -386,9 +388,9 @@ void SmtpSession::write(Reply reply)
     // 421 and 521 say themselves that the connection is closed (RFC 5321, 3.8).
     if (reply.code == 421 || reply.code == 521)
         closing_ = true;
-    if (log::verbosity() > 0)
+    if (traced_)
         for (const std::string_view line : split(reply.wire(), "\r\n"))
-            log::trace(fmt::format("> {}: {}", label(), reply.code == 334 ? "334 ***" : line));
+            log::info(fmt::format("> {}: {}", label(), reply.code == 334 ? "334 ***" : line));
     report_.said(reply);
     reply.append_wire(stream_.output());
 }

@@ -284,6 +284,7 @@ private:
     bool lost_ = false;     // nobody is there to be told
     bool pardoned_ = false; // the last refusal is no error
     bool broke_pipelining_ = false;
+    bool traced_ = false; // the log shows the dialogue
     SessionReport report_;
     std::string ending_; // why the session ended before its time, for the report
 };

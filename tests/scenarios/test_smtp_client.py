@@ -94,6 +94,20 @@ class SmtpClient(scenario.Scenario):
         a.wait_empty()
         self.assertEqual(len([line for line in a.log_text().splitlines() if 'from=<double-bounce@' in line]), 1)
 
+    def test_sessions_of_chosen_peers_are_shown(self):
+        a, sink = self.relay(['PIPELINING'], debug_peer_list='!quiet.example, 10.0.0.1, 127.0.0.0/8', debug_peer_level='1',
+                             smtpd_authorized_xclient_hosts='mail.example, 127.0.0.1')
+        with a.client() as connection:
+            self.assertIn('XCLIENT', str(connection.greet()))
+        self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
+        sink.wait(1)
+        for pattern in (r'smtpd\[\d+\]: < unknown\[127\.0\.0\.1\]: MAIL FROM:<s@client\.example>',
+                        r'smtpd\[\d+\]: > unknown\[127\.0\.0\.1\]: 250 2\.1\.5 Ok',
+                        r'smtp\[\d+\]: > 127\.0\.0\.1\[127\.0\.0\.1\]: RCPT TO:<r@dest\.example>',
+                        r'smtp\[\d+\]: < 127\.0\.0\.1\[127\.0\.0\.1\]: 354 '):
+            self.assert_log(a, pattern)
+        self.assertNotIn('connecting to', a.log_text())     # of level 2
+
     def test_pix(self):
         a, sink = self.relay(['PIPELINING'], smtp_pix_workaround_threshold_time='0', smtp_pix_workaround_delay_time='1')
         sink.script['connect'] = '220 ********************'
