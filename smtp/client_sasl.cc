@@ -98,10 +98,11 @@ PlannedLogin ClientSasl::plan_for(const std::string& sender, const std::string& 
             return planned;
         }
         const std::string& value = found.value();
-        const auto colon = value.find(':');
-        planned.plan.user = value.substr(0, colon);
-        if (colon != std::string::npos)
-            planned.plan.password = value.substr(colon + 1);
+        const std::string& delimiter = params_.delimiter();
+        const auto end = delimiter.empty() ? value.npos : value.find(delimiter);
+        planned.plan.user = value.substr(0, end);
+        if (end != value.npos)
+            planned.plan.password = value.substr(end + delimiter.size());
         tell_decision({params_.password_maps.name(), params_.password_maps(), key, planned.plan.user});
         return planned;
     }

@@ -17,6 +17,8 @@ struct SmtpSaslParams {
     Param<std::string> type{set, "smtp_sasl_type", "cyrus", "gsasl; cyrus means the same here"};
     Param<std::string> password_maps{set, "smtp_sasl_password_maps", "",
                                      "user:password by sender, server or next hop"};
+    Param<std::string> delimiter{set, "smtp_sasl_password_result_delimiter", ":",
+                                 "between user name and password in smtp_sasl_password_maps"};
     Param<bool> by_sender{set, "smtp_sender_dependent_authentication", "no",
                           "look up passwords by the envelope sender first"};
     Param<std::string> mechanism_filter{set, "smtp_sasl_mechanism_filter", "",

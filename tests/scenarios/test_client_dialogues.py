@@ -20,6 +20,7 @@ LOGIN = ' -o smtp_sasl_auth_enable=yes -o smtp_sasl_password_maps=static:user:se
 TRANSPORTS = {
     'smtp': '', 'hasty': HASTY.format('smtp').replace(' -o smtp_lhlo_timeout=1s', ''), 'strict': ' -o smtp_skip_5xx_greeting=no',
     'may': ' -o smtp_tls_security_level=may', 'encrypt': ' -o smtp_tls_security_level=encrypt',
+    'authbars': LOGIN.replace('user:secret', 'us:er||sec|ret') + ' -o smtp_sasl_password_result_delimiter=||',
     'auth': LOGIN, 'authhard': LOGIN + ' -o smtp_sasl_auth_soft_bounce=no',
     'lmtp': '', 'lmtphasty': HASTY.format('lmtp').replace(' -o lmtp_helo_timeout=1s', ''),
 }
