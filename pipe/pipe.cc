@@ -60,7 +60,7 @@ DeliveryStatus Pipe::status_of(const CommandVerdict& verdict) const
     return status_of(DeliveryOutcome::deferred, verdict.dsn, verdict.text);
 }
 
-std::optional<DeliveryStatus> Pipe::refusal(const ipc::DeliveryRequest& request) const
+std::optional<DeliveryStatus> Pipe::known_at_once(const ipc::DeliveryRequest& request) const
 {
     if (attributes_.size_limit > 0 && request.content_length > attributes_.size_limit)
         return status_of(DeliveryOutcome::bounced, "5.2.3",
@@ -89,9 +89,9 @@ std::optional<DeliveryStatus> Pipe::loop_of(const PipeMessage& message,
 Task<> Pipe::deliver(Delivery& delivery)
 {
     const ipc::DeliveryRequest& request = delivery.request();
-    auto refused = refusal(request);
-    if (refused) {
-        co_await delivery.settle_rest(std::move(*refused));
+    auto known = known_at_once(request);
+    if (known) {
+        co_await delivery.settle_rest(std::move(*known));
         co_return;
     }
     PipeMessage message;

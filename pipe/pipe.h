@@ -28,7 +28,7 @@ public:
 private:
     DeliveryStatus status_of(ipc::DeliveryOutcome outcome, std::string dsn, std::string reason) const;
     DeliveryStatus status_of(const CommandVerdict& verdict) const;
-    std::optional<DeliveryStatus> refusal(const ipc::DeliveryRequest& request) const;
+    std::optional<DeliveryStatus> known_at_once(const ipc::DeliveryRequest& request) const;
     std::optional<DeliveryStatus> loop_of(const PipeMessage& message,
                                           const std::vector<std::string>& stops) const;
     Task<DeliveryStatus> hand_over(const Delivery& delivery, const PipeMessage& message);
