@@ -5,6 +5,7 @@
 #include "log/log.h"
 #include "mail/address.h"
 #include "table/ask.h"
+#include "tls/context.h"
 
 #include <algorithm>
 #include <array>
@@ -20,9 +21,9 @@ namespace
 constexpr std::size_t shown_verb = 16;
 
 // In the order of smtpd.  What only smtpd can do is not offered: PIPELINING is what one of the
-// tests waits for, and TLS and logins are for those that are let in.
-constexpr std::array<std::string_view, 7> keywords = {"SIZE",     "VRFY", "ETRN",    "ENHANCEDSTATUSCODES",
-                                                      "8BITMIME", "DSN",  "SMTPUTF8"};
+// tests waits for, and logins are for those that are let in.
+constexpr std::array<std::string_view, 8> keywords = {
+    "SIZE", "VRFY", "ETRN", "STARTTLS", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8"};
 
 std::string upper(std::string_view text)
 {
@@ -154,7 +155,14 @@ Task<bool> Dialogue::obey(std::string text, bool bare_newline)
         where_ = upper(line.verb);
         look_for_pipelining();
     }
-    Reply reply = candidate_.closing ? candidate_.answer : answer(line);
+    Reply reply = candidate_.answer;
+    const bool starts_tls = !candidate_.closing && line.is("STARTTLS") && offers("STARTTLS");
+    if (starts_tls)
+        reply = co_await start_tls(line.arguments);
+    else if (!candidate_.closing)
+        reply = answer(line);
+    if (reply.code == 0)
+        co_return !candidate_.closing;
     co_await say(std::move(reply));
     co_return !candidate_.closing;
 }
@@ -212,6 +220,8 @@ bool Dialogue::offers(std::string_view keyword) const
         return false;
     if (keyword == "SMTPUTF8" && !service_.params.smtputf8())
         return false;
+    if (keyword == "STARTTLS" && (!service_.tls || stream_.is_upgraded()))
+        return false;
     return std::ranges::none_of(discarded_,
                                 [&](const std::string& word) { return equals_ignoring_case(word, keyword); });
 }
@@ -228,8 +238,48 @@ CommandOptions Dialogue::options() const
     return options;
 }
 
+// RFC 3207.  Without a reply: the handshake is over, well or not.
+Task<Reply> Dialogue::start_tls(std::string_view arguments)
+{
+    if (!arguments.empty())
+        co_return Reply(501, "5.5.4", "Syntax: STARTTLS");
+    const Reply ready(220, "2.0.0", "Ready to start TLS");
+    ready.append_wire(stream_.output());
+    const auto sent = co_await stream_.flush();
+    if (!sent) {
+        co_await lost(sent.error());
+        co_return Reply();
+    }
+    stream_.discard_input();
+    stream_.clear_deadline();
+    stream_.set_timeout(
+        std::min<Milliseconds>(service_.params.starttls_timeout(), service_.pace().command_time));
+    stream_.upgrade(service_.tls->accept(stream_.fd()));
+    const auto shaken = co_await stream_.handshake();
+    stream_.set_timeout(Milliseconds(0));
+    if (!shaken) {
+        log::info(fmt::format("TLS handshake failed for service={} peer={}: {}",
+                              service_.params.smtpd_service(), candidate_.label(), shaken.error().context));
+        candidate_.closing = candidate_.gone = true;
+        co_return Reply();
+    }
+    // Nothing that was said in clear is known any more.
+    candidate_.helo.clear();
+    in_mail_ = false;
+    co_return Reply();
+}
+
+bool Dialogue::must_start_tls(const CommandLine& line) const
+{
+    constexpr std::array<std::string_view, 6> free = {"HELO", "EHLO", "STARTTLS", "NOOP", "RSET", "QUIT"};
+    return service_.must_encrypt && !stream_.is_upgraded() &&
+           std::ranges::none_of(free, [&](std::string_view name) { return line.is(name); });
+}
+
 Reply Dialogue::answer(const CommandLine& line)
 {
+    if (!line.verb.empty() && must_start_tls(line))
+        return {530, "5.7.0", "Must issue a STARTTLS command first"};
     if (line.verb.empty())
         return {500, "5.5.2", "Error: bad syntax"};
     if (line.is("HELO") || line.is("EHLO"))
@@ -256,6 +306,8 @@ Reply Dialogue::answer(const CommandLine& line)
         candidate_.closing = true;
         return {221, "2.0.0", "Bye"};
     }
+    if (line.is("STARTTLS") && stream_.is_upgraded())
+        return {554, "5.5.1", "Error: TLS already active"};
     if (line.is("AUTH") || line.is("STARTTLS"))
         return {502, "5.5.1", "Error: command not implemented"};
     return {500, "5.5.2", "Error: command not recognized"};

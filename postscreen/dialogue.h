@@ -34,6 +34,8 @@ private:
     // True: it ends the session, with this reply.
     bool violated(Test test, Action action, Reply farewell);
 
+    Task<Reply> start_tls(std::string_view arguments);
+    bool must_start_tls(const CommandLine& line) const;
     Reply answer(const CommandLine& line);
     Reply hello(const CommandLine& line);
     Reply mail(std::string_view arguments);

@@ -1,6 +1,7 @@
 #include "postscreen.h"
 
 #include "screening.h"
+#include "server_tls.h"
 
 #include "async/offload.h"
 #include "config/values.h"
@@ -77,6 +78,7 @@ Result<> Postscreen::before_jail()
     TRY_VOID(open_lists());
     TRY_VOID(open_cache());
     TRY_VOID(choose_pace());
+    open_tls();
     service_.enabled.add(Test::pregreet);
     if (!service_.sites.empty()) {
         service_.enabled.add(Test::dnsbl);
@@ -89,6 +91,16 @@ Result<> Postscreen::before_jail()
     if (params_.bare_newline_enable())
         service_.enabled.add(Test::bare_newline);
     return {};
+}
+
+void Postscreen::open_tls()
+{
+    service_.must_encrypt = tls::is_mandatory(tls_level_of(params_));
+    auto tls = open_server_tls(params_, service_name());
+    if (tls)
+        service_.tls = *std::move(tls);
+    else
+        log::warn(fmt::format("{}: disabling TLS support", tls.error().context));
 }
 
 Result<> Postscreen::read_actions()

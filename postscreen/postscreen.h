@@ -31,6 +31,7 @@ private:
     Result<> open_lists();
     Result<> open_cache();
     Result<> choose_pace();
+    void open_tls();
     Result<> read_actions();
     std::string own_text(const Param<RawText>& param) const;
     Error bad(const ParamBase& param, std::string_view reason) const;

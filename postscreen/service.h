@@ -12,6 +12,7 @@
 #include "smtp/expansion_filter.h"
 #include "table/domain_list.h"
 #include "table/table.h"
+#include "tls/context.h"
 
 #include <functional>
 #include <map>
@@ -49,6 +50,8 @@ struct ScreenService {
     std::vector<std::string> domains; // of the sites
     std::unique_ptr<dns::Resolver> resolver;
     std::unique_ptr<ScreenCache> cache;
+    std::unique_ptr<tls::ServerContext> tls; // null: TLS is not offered
+    bool must_encrypt = false;               // no mail without TLS
 
     // Under stress: other defaults are in use for clients that come now.
     struct Pace {

@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """postscreen in front of smtpd: who is let in at once, who has to wait, who never gets there."""
+import pathlib
 import re
+import ssl
+import tempfile
 import time
 
+import certificates
 import environment
 import name_server
 import ports
@@ -53,6 +57,7 @@ class Screen(scenario.Scenario):
 
     def let_wait(self, *clients):
         """They are tested at the same time; knock() finds them."""
+        self.wait(lambda: all(map(self.system_._is_listening, self.doors.values())))
         self.waiting = {client: self.knock(*client) for client in clients}
 
     def envelope(self, raw):
@@ -195,7 +200,7 @@ class BeforeGreeting(Screen):
         raw = self.knock('proxy', '127.0.0.1')
         raw.send(b'EHLO x\r\n')
         self.assertEqual(raw.reply()[0], 421)
-        self.log(r'warning: haproxy read: ')
+        self.log(r'warning: haproxy read: .*EHLO x')
 
     def reload(self):
         # A new configuration neither disturbs who is being tested nor forgets who is known.
@@ -222,13 +227,18 @@ class BehindGreeting(Screen):
         self.door('quick', postscreen_command_time_limit='1s')
         self.door('filter', postscreen_command_filter='pcre:{{/^EHLO bad/ EHLO good.example}}',
                   postscreen_pipelining_action='drop')
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.key = certificates.Authority(pathlib.Path(folder.name)).issue('mx', 'mx.a.example')
+        self.door('tls', smtpd_tls_security_level='encrypt', smtpd_tls_chain_files=self.key.chain,
+                  postscreen_command_count_limit='20')
         self.system_.start()
-        self.let_wait(*(('deep', f'127.0.6.{last}') for last in (1, 2, 3, 4, 6, 7)), ('filter', '127.0.6.2'),
+        self.let_wait(('tls', '127.0.6.9'), ('tls', '127.0.6.10'), ('tls', '127.0.6.11'), *(('deep', f'127.0.6.{last}') for last in (1, 2, 3, 4, 6, 7)), ('filter', '127.0.6.2'),
                       ('filter', '127.0.6.8'))
 
     def test_all(self):
         for part in (self.reconnect, self.pipelining, self.other_protocol, self.bare_newline, self.limits,
-                     self.dialogue):
+                     self.dialogue, self.encrypted):
             with self.subTest(part=part.__name__):
                 part()
 
@@ -301,6 +311,38 @@ class BehindGreeting(Screen):
         raw.close()
         self.log(r'HANGUP after [\d.]+ from \[127\.0\.6\.8\]:\d+ in tests after SMTP handshake$')
         self.log(r'PASS NEW \[127\.0\.6\.8\]:\d+$')
+
+    def encrypted(self):
+        raw = self.knock('tls', '127.0.6.9')
+        self.assertIn('STARTTLS', raw.greet())
+        self.assertEqual(raw.command('MAIL FROM:<s@x.example>'), (530, '5.7.0 Must issue a STARTTLS command first'))
+        self.assertEqual(raw.command('STARTTLS')[0], 220)
+        trusting = ssl.create_default_context(cafile=self.key.certificate.parent / 'Test-CA.crt')
+        raw.socket = trusting.wrap_socket(raw.socket, server_hostname='mx.a.example')
+        self.assertEqual(self.envelope(raw)[0][0], 503, 'what was said in clear is forgotten')
+        code, text = raw.command('EHLO again.example')
+        self.assertEqual(code, 250)
+        self.assertNotIn('STARTTLS', text)
+        self.assertEqual(raw.command('STARTTLS')[0], 554)
+        raw.send(b'MAIL FROM:<s@x.example>\r\n')
+        self.assertEqual(raw.reply()[0], 250)
+        self.assertEqual(raw.command('RCPT TO:<r@dest.example>'), (450, '4.3.2 Service currently unavailable'))
+        self.assertEqual(raw.command('QUIT')[0], 221)
+        self.log(r'PASS NEW \[127\.0\.6\.9\]:\d+$')
+        # Commands in front of the handshake and behind it.
+        raw = self.knock('tls', '127.0.6.10')
+        raw.greet()
+        raw.send(b'STARTTLS\r\nEHLO injected\r\n')
+        self.assertEqual(raw.reply()[0], 220)
+        self.log(r'COMMAND PIPELINING from \[127\.0\.6\.10\]:\d+ after STARTTLS: EHLO injected\\r\\n$')
+        raw.socket = trusting.wrap_socket(raw.socket, server_hostname='mx.a.example')
+        self.assertEqual(raw.command('EHLO c')[0], 250)
+        self.assertEqual(self.envelope(raw)[1], (550, '5.5.1 Protocol error'))
+        raw = self.knock('tls', '127.0.6.11')
+        raw.greet()
+        self.assertEqual(raw.command('STARTTLS')[0], 220)
+        raw.send(b'no client hello at all\r\n')
+        self.log(r'TLS handshake failed for service=smtpd peer=\[127\.0\.6\.11\]:\d+: ')
 
 
 if __name__ == '__main__':
