@@ -7,12 +7,11 @@
 #include "async/task.h"
 #include "base/clock.h"
 #include "base/result.h"
-#include "table/writable_table.h"
+#include "table/timed_table.h"
 
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -35,18 +34,12 @@ private:
     static constexpr std::size_t busy_limit = 32;    // being stored at a time
     static constexpr std::size_t recent_limit = 512; // keys
 
-    ExpiringTable(std::unique_ptr<WritableTable> table, Seconds time) : table_(std::move(table)), time_(time)
-    {
-    }
+    ExpiringTable(std::unique_ptr<TimedTable> table, Seconds time) : table_(std::move(table)), time_(time) {}
     static Task<> store(ExpiringTable* self, std::string key, std::string value);
-    Result<> store_and_sweep(const std::string& key, const std::string& value);
-    bool is_expired(std::string_view value) const;
 
-    std::unique_ptr<WritableTable> table_;
+    std::unique_ptr<TimedTable> table_;
     Seconds time_;
     std::map<std::string, SteadyTime> recent_; // by key of the table: when it was stored
-    std::mutex sweeping_;
-    std::string swept_; // up to this key; under sweeping_
     Scope storing_;
 };
 

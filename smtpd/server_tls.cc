@@ -148,6 +148,23 @@ std::optional<std::string> ServerTls::find_server_name(std::string_view name)
     return std::nullopt;
 }
 
+// Without the table, sessions live as long as the process.
+void ServerTls::open_sessions(tls::ServerOptions& options)
+{
+    if (params_.session_database().empty() || options.session_time.count() == 0)
+        return;
+    auto opened = ServerTlsSessions::open(params_.session_database(), options.service, options.session_time);
+    if (!opened) {
+        log::warn("smtpd_tls_session_cache_database is not used: " + opened.error().context);
+        return;
+    }
+    sessions_ = *std::move(opened);
+    options.find_session = [this](std::string_view id) { return sessions_->find(id); };
+    options.on_session = [this](std::string_view id, std::string session) {
+        sessions_->keep(id, std::move(session));
+    };
+}
+
 Result<> ServerTls::open_context(const std::string& service)
 {
     tls::ServerOptions options;
@@ -156,6 +173,7 @@ Result<> ServerTls::open_context(const std::string& service)
     options.ticket_file = ticket_file;
     options.fingerprint_digest = params_.fingerprint_digest();
     open_server_names(options);
+    open_sessions(options);
     TRY_VOID(read_keys(options));
     TRY_VOID(read_authorities(options));
     TRY_VOID(choose_ciphers(options));

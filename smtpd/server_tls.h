@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tls_params.h"
+#include "tls_sessions.h"
 
 #include "base/result.h"
 #include "table/file_watch.h"
@@ -53,6 +54,7 @@ private:
     Result<> read_authorities(tls::ServerOptions& options);
     Result<> choose_ciphers(tls::ServerOptions& options) const;
     void open_server_names(tls::ServerOptions& options);
+    void open_sessions(tls::ServerOptions& options);
     std::optional<std::string> find_server_name(std::string_view name);
     void watch(const std::string& path);
 
@@ -61,6 +63,7 @@ private:
     int log_level_ = 0;
     std::vector<FileWatch> watches_;
     TableList server_names_;
+    std::unique_ptr<ServerTlsSessions> sessions_; // null: in memory only
     std::unique_ptr<tls::ServerContext> context_;
 };
 

@@ -60,6 +60,8 @@ struct SmtpdTlsParams {
                                                        "more of them at level encrypt"};
     Param<Seconds> session_time{set, "smtpd_tls_session_cache_timeout", "3600s", at_least(0),
                                 "how long a session may be resumed; 0: never"};
+    Param<std::string> session_database{set, "smtpd_tls_session_cache_database", "",
+                                        "where sessions are kept for other processes"};
     tls::CommonParams common{set};
 };
 

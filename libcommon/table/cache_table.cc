@@ -1,5 +1,6 @@
-// LMDB files that are changed in place.  Several processes may share one; within a process
-// one lock serialises all calls, which are short, so that the map can grow between them.
+// LMDB files that are changed in place.  Several processes may share one.  Within a process
+// writers take turns; readers wait for nobody but one who makes the map larger, for which the
+// library wants all others out.
 #include "base/text.h"
 #include "table/lmdb_table.h"
 #include "table/writable_table.h"
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <mutex>
+#include <shared_mutex>
 
 namespace bulkhead
 {
@@ -52,12 +54,14 @@ public:
 private:
     // Runs work(transaction), an LMDB status, and commits; grows the map as often as needed.
     template <typename Work> int transact(unsigned flags, const Work& work);
+    template <typename Work> int attempt(unsigned flags, const Work& work);
     int grow();
     Error error(int status) const { return {Fault::io, fmt::format("{}: {}", path_, mdb_strerror(status))}; }
     static bool is_key(std::string_view key) { return !key.empty() && key.size() <= LmdbWriter::key_limit; }
 
     const std::string path_;
-    std::mutex mutex_;
+    std::mutex writing_;
+    std::shared_mutex map_; // alone: to change its size
     MDB_env* env_ = nullptr;
     unsigned dbi_ = 0;
 };
@@ -89,25 +93,32 @@ Result<> CacheTable::open()
     return status == 0 ? Result<>() : error(status);
 }
 
+template <typename Work> int CacheTable::attempt(unsigned flags, const Work& work)
+{
+    const std::shared_lock inside(map_);
+    MDB_txn* txn = nullptr;
+    int status = mdb_txn_begin(env_, nullptr, flags, &txn);
+    if (status != 0)
+        return status;
+    status = work(txn);
+    if (status == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return status;
+}
+
 template <typename Work> int CacheTable::transact(unsigned flags, const Work& work)
 {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock turn(writing_, std::defer_lock);
+    if (flags != MDB_RDONLY)
+        turn.lock();
     for (;;) {
-        MDB_txn* txn = nullptr;
-        int status = mdb_txn_begin(env_, nullptr, flags, &txn);
-        if (status == 0) {
-            status = work(txn);
-            if (status == 0)
-                status = mdb_txn_commit(txn);
-            else
-                mdb_txn_abort(txn);
-        }
-        if (status == MDB_MAP_RESIZED) // by another process
-            status = mdb_env_set_mapsize(env_, 0);
-        else if (status == MDB_MAP_FULL)
-            status = grow();
-        else
+        int status = attempt(flags, work);
+        if (status != MDB_MAP_RESIZED && status != MDB_MAP_FULL)
             return status;
+        const std::unique_lock alone(map_);
+        // Resized: by another process.
+        status = status == MDB_MAP_RESIZED ? mdb_env_set_mapsize(env_, 0) : grow();
         if (status != 0)
             return status;
     }

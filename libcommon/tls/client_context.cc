@@ -50,16 +50,6 @@ SSL_SESSION* ClientContext::State::find(const std::string& key)
     return nullptr;
 }
 
-static std::string session_bytes(SSL_SESSION* session)
-{
-    const int size = ::i2d_SSL_SESSION(session, nullptr);
-    std::string bytes(size > 0 ? static_cast<std::size_t>(size) : 0, '\0');
-    auto* out = reinterpret_cast<unsigned char*>(bytes.data());
-    if (size > 0)
-        ::i2d_SSL_SESSION(session, &out);
-    return bytes;
-}
-
 // A session that may be resumed; in TLS 1.3 it comes after the handshake, as a ticket.
 static int new_session_callback(SSL* ssl, SSL_SESSION* session)
 {
@@ -104,11 +94,7 @@ bool ClientContext::has_session(const std::string& key)
 
 void ClientContext::offer_session(const std::string& key, std::string_view session)
 {
-    const auto* bytes = reinterpret_cast<const unsigned char*>(session.data());
-    SessionPointer read(
-        session.empty() ? nullptr : ::d2i_SSL_SESSION(nullptr, &bytes, static_cast<long>(session.size())));
-    ::ERR_clear_error();
-    if (read)
+    if (SessionPointer read = session_from(session))
         state_->keep(key, std::move(read));
 }
 

@@ -35,6 +35,11 @@ struct ServerOptions {
     Seconds session_time{0}; // how long a session may be resumed; 0: never
     std::string ticket_file; // empty: the keys stay in this process
 
+    // Sessions of clients without tickets, by the session's id, in the library's own form.  Both are
+    // called from within a handshake, which cannot wait; they must not use the connection.
+    std::function<std::string(std::string_view id)> find_session; // empty answer: none
+    std::function<void(std::string_view id, std::string session)> on_session;
+
     // Keys and chain in PEM of a server name, in lower case; nullopt: the default ones.
     std::function<std::optional<std::string>(std::string_view name)> find_server_name;
 };

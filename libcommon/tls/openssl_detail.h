@@ -32,6 +32,10 @@ std::string take_library_errors();
 // "what: error:..." as Fault::config.
 Error library_error(std::string_view what);
 
+// A session in the library's own form, and back; null: that is none.
+std::string session_bytes(SSL_SESSION* session);
+SessionPointer session_from(std::string_view bytes);
+
 // Certificates of PEM text into a store; the count.
 std::size_t add_authorities(X509_STORE* store, const std::string& pem);
 

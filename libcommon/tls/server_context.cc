@@ -96,6 +96,31 @@ int ticket_callback(SSL* ssl, unsigned char* name, unsigned char* vector, EVP_CI
     return newest && newest->name != key->name ? 2 : 1;
 }
 
+std::string_view id_of(const unsigned char* bytes, std::size_t size)
+{
+    return {reinterpret_cast<const char*>(bytes), size};
+}
+
+// With TLS 1.3 the client has it all in its ticket.
+int new_session_callback(SSL* ssl, SSL_SESSION* session)
+{
+    unsigned size = 0;
+    const unsigned char* const id = ::SSL_SESSION_get_id(session, &size);
+    if (size > 0 && ::SSL_version(ssl) < TLS1_3_VERSION)
+        static_cast<ServerContext::State*>(state_of(ssl)->owner)
+            ->options.on_session(id_of(id, size), session_bytes(session));
+    return 0; // the reference stays the library's
+}
+
+// Whose service a session is, and when it ends, the library looks at afterwards.
+SSL_SESSION* get_session_callback(SSL* ssl, const unsigned char* id, int size, int* copy)
+{
+    *copy = 0; // the reference becomes the library's
+    auto* const self = static_cast<ServerContext::State*>(state_of(ssl)->owner);
+    const std::string found = self->options.find_session(id_of(id, static_cast<std::size_t>(size)));
+    return session_from(found).release();
+}
+
 int server_name_callback(SSL* ssl, int*, void* argument)
 {
     const char* const asked = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -138,6 +163,10 @@ Result<SslContextPointer> ServerContext::State::make(const std::vector<KeyChain>
         return made;
     }
     ::SSL_CTX_sess_set_cache_size(raw, session_cache_size);
+    if (options.on_session)
+        ::SSL_CTX_sess_set_new_cb(raw, new_session_callback);
+    if (options.find_session)
+        ::SSL_CTX_sess_set_get_cb(raw, get_session_callback);
     ::SSL_CTX_set_timeout(raw, static_cast<long>(options.session_time.count()));
     ::SSL_CTX_set_num_tickets(raw, 1);
     ::SSL_CTX_set_tlsext_ticket_key_evp_cb(raw, ticket_callback);

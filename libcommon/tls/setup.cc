@@ -310,4 +310,23 @@ void limit_protocols(SSL_CTX* context, const Protocols& protocols)
     ::SSL_CTX_set_max_proto_version(context, protocols.highest);
 }
 
+std::string session_bytes(SSL_SESSION* session)
+{
+    const int size = ::i2d_SSL_SESSION(session, nullptr);
+    std::string bytes(size > 0 ? static_cast<std::size_t>(size) : 0, '\0');
+    auto* out = reinterpret_cast<unsigned char*>(bytes.data());
+    if (size > 0)
+        ::i2d_SSL_SESSION(session, &out);
+    return bytes;
+}
+
+SessionPointer session_from(std::string_view bytes)
+{
+    const auto* in = reinterpret_cast<const unsigned char*>(bytes.data());
+    SessionPointer read(bytes.empty() ? nullptr
+                                      : ::d2i_SSL_SESSION(nullptr, &in, static_cast<long>(bytes.size())));
+    ::ERR_clear_error();
+    return read;
+}
+
 } // namespace bulkhead::tls

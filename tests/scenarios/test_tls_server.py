@@ -272,6 +272,25 @@ class ServerTls(scenario.Scenario):
         keys = a.spool / 'private' / 'tls_ticket_keys'
         self.assertEqual(keys.stat().st_mode & 0o777, 0o600)
 
+    def test_sessions_without_tickets_resume_in_another_process(self):
+        a, _ = self.serving(smtpd_tls_session_cache_database='btree:${data_directory}/smtpd_scache')
+        context = self.trusting(maximum_version=ssl.TLSVersion.TLSv1_2)
+        context.options |= ssl.OP_NO_TICKET
+        first = self.resumed(a, context, None)
+        self.assertFalse(first.session.has_ticket)
+        table = f'btree:{a.data}/smtpd_scache'
+        self.wait(lambda: a.command('postmap', '-s', table).stdout)      # stored in the background
+        before = set(a.workers('smtpd'))
+        a.control('reload')
+        self.wait(lambda: not before & set(a.workers('smtpd')))
+        self.assertTrue(self.resumed(a, context, first.session).session_reused)
+        self.assertEqual((a.data / 'smtpd_scache.lmdb').stat().st_mode & 0o777, 0o600)
+
+    def test_a_session_cache_behind_a_proxy(self):
+        a, _ = self.serving(smtpd_tls_session_cache_database='proxy:btree:${data_directory}/smtpd_scache')
+        self.resumed(a, self.trusting(), None)
+        self.assert_log(a, 'warning: smtpd_tls_session_cache_database is not used: a handshake cannot wait for a proxy')
+
     def test_no_resumption_without_time(self):
         a, _ = self.serving(smtpd_tls_session_cache_timeout='0')
         context = self.trusting()
