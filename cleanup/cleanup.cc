@@ -25,9 +25,6 @@ namespace
 // one in pieces of this size.
 constexpr std::size_t spill_size = 256 * 1024;
 
-// How often the tables are looked at for changes.
-constexpr Seconds table_check_interval{1};
-
 // The queue manager scans incoming/ anyway: an announcement that nobody takes is late
 // mail, not lost mail.
 constexpr std::array<int, 4> announcement_pauses = {50, 500, 2000, 5000}; // milliseconds
@@ -112,16 +109,12 @@ Result<> Cleanup::after_jail()
     return {};
 }
 
-void Cleanup::notice_changes()
+bool Cleanup::must_hand_over()
 {
-    const SteadyTime now = SteadyClock::now();
-    if (now < next_look_ || is_draining())
-        return;
-    next_look_ = now + table_check_interval;
-    if (maps_.is_stale() || checks_.is_stale() || milters_.header_checks.is_stale()) {
-        log::info("a table has changed -- restarting");
-        retire();
-    }
+    if (!maps_.is_stale() && !checks_.is_stale() && !milters_.header_checks.is_stale())
+        return false;
+    log::info("a table has changed -- restarting");
+    return true;
 }
 
 // Only conversations that begin with cleanup_open are ours: see converse().
@@ -132,7 +125,6 @@ Task<ipc::Message> Cleanup::answer(const ipc::Message&)
 
 Task<bool> Cleanup::converse(Session& session, ipc::Message request)
 {
-    notice_changes();
     const auto flags = request.kind() == ipc::Kind::cleanup_open
                            ? ipc::decode_cleanup_open(request)
                            : Result<unsigned>(Error(Fault::malformed, "cleanup takes messages only"));

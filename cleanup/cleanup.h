@@ -23,6 +23,7 @@ public:
     ParamSet& params() override { return params_; }
     Result<> before_jail() override;
     Result<> after_jail() override;
+    bool must_hand_over() override;
 
     // A message that is stored may still have to be announced.
     bool is_idle() const override { return announcements_ == 0; }
@@ -52,7 +53,6 @@ private:
     Task<> discard(NewQueueFile file);
     void announce_later(const std::string& queue_id);
     static Task<> announce(Cleanup* self, std::string queue_id);
-    void notice_changes();
 
     CleanupParams params_;
     AddressMaps maps_;
@@ -71,7 +71,6 @@ private:
     Scope scope_;
     std::size_t announcements_ = 0;
     bool unannounced_ = false; // messages of which the queue manager was not told
-    SteadyTime next_look_;
 };
 
 } // namespace bulkhead

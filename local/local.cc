@@ -86,7 +86,6 @@ Task<> Local::deliver(Delivery& delivery)
         Walk walk(*this, delivery, i, *stops);
         co_await walk.run();
     }
-    look_for_changed_tables();
 }
 
 Task<Lookup> Local::find(PerRecipient which, const LocalRecipient& recipient)
@@ -108,20 +107,18 @@ Task<Lookup> Local::find(PerRecipient which, const LocalRecipient& recipient)
     co_return co_await ask(tables.may_block(), look_up);
 }
 
-void Local::look_for_changed_tables()
+bool Local::must_hand_over()
 {
-    const SteadyTime now = SteadyClock::now();
-    if (is_draining() || now < next_look_)
-        return;
-    next_look_ = now + Seconds(1);
     for (const TableList* list : std::initializer_list<const TableList*>{
              &aliases_.tables(), &mailbox_transports_, &mailbox_commands_, &fallback_transports_})
         for (const auto& table : list->tables())
             if (table->is_stale()) {
                 log::info(fmt::format("table {} has changed -- restarting", table->spec()));
-                retire();
-                return;
+                return true;
             }
+    if (is_status_filter_stale())
+        log::info("the delivery status filter has changed -- restarting");
+    return is_status_filter_stale();
 }
 
 } // namespace bulkhead

@@ -43,6 +43,7 @@ public:
     Result<> before_jail() override;
     Task<> deliver(Delivery& delivery) override;
     std::string status_filter() const override { return params_.status_filter(); }
+    bool must_hand_over() override;
 
     const LocalParams& settings() const { return params_; }
     AliasTables& aliases() { return aliases_; }
@@ -94,7 +95,6 @@ private:
     Result<std::string> working_directory(const LocalRecipient& recipient, const Account* account) const;
     std::string forward_envelope(const Delivery& delivery, std::size_t index,
                                  const ForwardGroup& group) const;
-    void look_for_changed_tables();
 
     LocalParams params_;
     AliasTables aliases_;
@@ -111,7 +111,6 @@ private:
     std::optional<ipc::Service> cleanup_;
     std::map<std::string, ipc::Service> transports_;
     KeyLock mailbox_files_; // by path: our own deliveries need not wait for the clock
-    SteadyTime next_look_{};
 };
 
 } // namespace bulkhead

@@ -6,9 +6,6 @@
 namespace bulkhead
 {
 
-// How often the tables are looked at for changes.
-static constexpr Seconds table_check_interval{1};
-
 Result<> TrivialRewrite::before_jail()
 {
     TRY(resolver_, open_resolver(params_, common().myhostname()));
@@ -16,21 +13,16 @@ Result<> TrivialRewrite::before_jail()
     return {};
 }
 
-void TrivialRewrite::notice_changes()
+bool TrivialRewrite::must_hand_over()
 {
-    const SteadyTime now = SteadyClock::now();
-    if (now < next_look_)
-        return;
-    next_look_ = now + table_check_interval;
-    if ((resolver_->is_stale() || (probe_resolver_ && probe_resolver_->is_stale())) && !is_draining()) {
-        log::info("a table has changed -- restarting");
-        retire();
-    }
+    if (!resolver_->is_stale() && !(probe_resolver_ && probe_resolver_->is_stale()))
+        return false;
+    log::info("a table has changed -- restarting");
+    return true;
 }
 
 Task<ipc::Message> TrivialRewrite::answer(const ipc::Message& request)
 {
-    notice_changes();
     const auto refuse = [](const Error& error) {
         log::warn(error.context);
         return ipc::failure(error.context);

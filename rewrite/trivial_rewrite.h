@@ -15,17 +15,15 @@ class TrivialRewrite final : public MessageWorker
 public:
     ParamSet& params() override { return params_; }
     Result<> before_jail() override;
+    bool must_hand_over() override;
 
 protected:
     Task<ipc::Message> answer(const ipc::Message& request) override;
 
 private:
-    void notice_changes();
-
     RewriteParams params_;
     std::optional<Resolver> resolver_;
     std::optional<Resolver> probe_resolver_; // where probes go another way
-    SteadyTime next_look_;
 };
 
 } // namespace bulkhead

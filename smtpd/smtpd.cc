@@ -20,9 +20,6 @@ namespace bulkhead
 namespace
 {
 
-// How often the sources of tables are looked at.
-constexpr Seconds table_check_interval{1};
-
 // receive_override_options (postconf(5)) to what cleanup shall do.
 unsigned cleanup_flags_of(const std::vector<std::string>& overrides)
 {
@@ -125,20 +122,16 @@ Result<> Smtpd::before_jail()
     return {};
 }
 
-void Smtpd::hand_over_if_stale()
+bool Smtpd::must_hand_over()
 {
-    const SteadyTime now = SteadyClock::now();
-    if (is_draining() || now - tables_checked_ < table_check_interval)
-        return;
-    tables_checked_ = now;
     if (tls_ && tls_->is_stale())
         log::info("TLS keys have changed -- restarting");
     else if ((milters_ && milters_->is_stale()) || (sasl_ && sasl_->is_stale()) || policy_->is_stale() ||
              tables_.is_stale())
         log::info("table has changed -- restarting");
     else
-        return;
-    retire();
+        return false;
+    return true;
 }
 
 // Inside TLS from the first byte nobody can be told before the handshake.
@@ -154,8 +147,6 @@ Task<> Smtpd::serve(Session& client)
     if (client.standalone) {
         service_->standalone = true;
         disk_.emplace(common().queue_directory(), params_.minimum_free(), params_.message_size());
-    } else {
-        hand_over_if_stale();
     }
     SmtpSession session(client.stream, *service_, client.state.get(), client.giver.get());
     co_await session.run();

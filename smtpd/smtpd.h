@@ -28,10 +28,9 @@ public:
     Task<> serve(Session& client) override;
     std::string refusal() const override;
     Task<ipc::Message> explain(const ipc::Message& question) override;
+    bool must_hand_over() override;
 
 private:
-    void hand_over_if_stale();
-
     SmtpdParams params_;
     std::unique_ptr<ipc::RewriteSource> local_rewriting_; // -E, for rewriter_
     std::optional<ipc::RewriteClient> rewriter_;
@@ -48,7 +47,6 @@ private:
     std::unique_ptr<PolicyServer> before_queue_;
     ProtocolTables tables_;
     std::optional<SmtpdService> service_;
-    SteadyTime tables_checked_{};
 };
 
 } // namespace bulkhead

@@ -156,7 +156,6 @@ Task<> Virtual::deliver(Delivery& delivery)
         DeliveryStatus status = co_await deliver_one(delivery, i, *stops);
         co_await delivery.settle(i, std::move(status));
     }
-    look_for_changed_tables();
 }
 
 Task<DeliveryStatus> Virtual::deliver_one(const Delivery& delivery, std::size_t index,
@@ -235,19 +234,17 @@ Result<> Virtual::write_once(const Target& target, const MessageCopy& message) c
     return {};
 }
 
-void Virtual::look_for_changed_tables()
+bool Virtual::must_hand_over()
 {
-    const SteadyTime now = SteadyClock::now();
-    if (is_draining() || now < next_look_)
-        return;
-    next_look_ = now + Seconds(1);
     for (const TableList* list : {&mailboxes_, &uids_, &gids_})
         for (const auto& table : list->tables())
             if (table->is_stale()) {
                 log::info(fmt::format("table {} has changed -- restarting", table->spec()));
-                retire();
-                return;
+                return true;
             }
+    if (is_status_filter_stale())
+        log::info("the delivery status filter has changed -- restarting");
+    return is_status_filter_stale();
 }
 
 } // namespace bulkhead

@@ -27,6 +27,7 @@ public:
     Result<> before_jail() override;
     Task<> deliver(Delivery& delivery) override;
     std::string status_filter() const override { return params_.status_filter(); }
+    bool must_hand_over() override;
 
 private:
     struct Target {
@@ -52,7 +53,6 @@ private:
     Task<Result<>> write_mailbox(const Target& target, const MessageCopy& message);
     Task<Result<>> write_patiently(const Target& target, const MessageCopy& message);
     Result<> write_once(const Target& target, const MessageCopy& message) const;
-    void look_for_changed_tables();
 
     VirtualParams params_;
     TableList mailboxes_;
@@ -61,7 +61,6 @@ private:
     MboxLocks locks_;
     std::int64_t limit_ = 0;
     KeyLock mailbox_files_; // by path: our own deliveries need not wait for the clock
-    SteadyTime next_look_{};
 };
 
 } // namespace bulkhead

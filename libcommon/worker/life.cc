@@ -79,6 +79,7 @@ public:
 
     void activity_changed();
     void retire();
+    bool steps_aside();
     void pause(Milliseconds time);
 
 private:
@@ -124,6 +125,8 @@ private:
     std::size_t session_limit_ = 1;
     std::uint64_t use_limit_ = 1;
     std::uint64_t served_ = 0;
+    bool has_accepted_ = false;
+    SteadyTime born_ = SteadyClock::now();
     bool accepting_ = false;
     bool refusing_ = false; // whom nobody accepts
     std::string refusal_;   // empty: nobody is refused
@@ -274,8 +277,21 @@ void WorkerLife::pause(Milliseconds time)
     pause_timer_.start(time);
 }
 
+// A table that changes all the time does not keep mail from moving: a process that has just come
+// serves at least one.
+bool WorkerLife::steps_aside()
+{
+    const bool is_new = !has_accepted_ && SteadyClock::now() - born_ < Seconds(1);
+    if (worker_.draining_ || arguments_.standalone || is_new || !worker_.must_hand_over())
+        return false;
+    retire();
+    return true;
+}
+
 void WorkerLife::accept_sessions(int fd)
 {
+    if (steps_aside()) // what waits in the socket is for the next one
+        return;
     for (int i = 0; i < accepts_per_turn && (accepting_ || refusing_); ++i) {
         UniqueFd client(::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!client) {
@@ -287,6 +303,7 @@ void WorkerLife::accept_sessions(int fd)
             turn_away(std::move(client));
             continue;
         }
+        has_accepted_ = true;
         scope_.spawn(arguments_.type == "pass" ? run_passed_session : run_session, this, std::move(client));
         if (is_full())
             set_accepting(false);
@@ -563,6 +580,10 @@ void Worker::activity_changed()
 void Worker::retire()
 {
     life_->retire();
+}
+bool Worker::steps_aside()
+{
+    return life_->steps_aside();
 }
 void Worker::pause_datagrams(Milliseconds time)
 {

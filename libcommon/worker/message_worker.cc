@@ -28,6 +28,7 @@ Task<Result<>> MessageWorker::tell(Session& session, const ipc::Message& message
 Task<> MessageWorker::serve(Session& session)
 {
     Stream& stream = session.stream;
+    bool is_kept = false;
     while (!is_draining() || !stream.buffered().empty()) {
         if (stream.buffered().empty()) {
             session.at_rest = true;
@@ -53,6 +54,10 @@ Task<> MessageWorker::serve(Session& session)
             co_return;
         }
         ipc::trace_received("client", *request);
+        // Unanswered on a connection that was kept: the client asks once more, over a new one.
+        if (is_kept && steps_aside())
+            co_return;
+        is_kept = true;
         const bool in_step = co_await converse(session, std::move(*request));
         if (!in_step)
             co_return;

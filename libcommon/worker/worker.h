@@ -105,6 +105,11 @@ public:
     // False while there is work besides sessions; the worker stays.
     virtual bool is_idle() const { return true; }
 
+    // A table or key that was read before the jail has changed: asked before each connection and each
+    // request on a kept one, so that nothing is done by what stood there before.  Says why in the log
+    // when it is true; the worker leaves then, and the master starts another.
+    virtual bool must_hand_over() { return false; }
+
     // Told to leave (reload, idle, worn out): begin no new work.  is_idle() and the
     // sessions say when it is over.
     virtual void drain() {}
@@ -140,6 +145,9 @@ public:
 
     // Finish what runs and leave: a table changed, the worker is worn out.
     void retire();
+
+    // Retires when must_hand_over() says so; false: go on.
+    bool steps_aside();
 
     // Datagram services: lets what comes in this time wait in the socket, to be read together.
     void pause_datagrams(Milliseconds time);
