@@ -5,6 +5,7 @@
 #include "command.h"
 #include "ipc/cleanup.h"
 #include "local_user.h"
+#include "sender_policy.h"
 #include "os/files.h"
 #include "spool/envelope.h"
 #include "spool/new_file.h"
@@ -83,7 +84,8 @@ private:
 class Drop
 {
 public:
-    Drop(const Command& command, std::int64_t size_limit) : command_(command), size_limit_(size_limit)
+    Drop(const Command& command, const Config& config)
+        : command_(command), config_(config), size_limit_(config.get_int("message_size_limit").value_or(0))
     {
         const WallTime now = WallTime::now();
         append_record(out_, RecordType::arrival_time, fmt::format("{} {}", now.seconds, now.microseconds));
@@ -110,6 +112,7 @@ private:
     unsigned ignore(std::string_view name) const;
 
     const Command& command_;
+    const Config& config_;
     std::int64_t size_limit_;
     std::int64_t size_ = 0;
     std::string out_;
@@ -178,6 +181,11 @@ unsigned Drop::take_envelope(const Record& record, std::string_view encoded)
         if (extracted || (type == 'S' && has_sender_) || (type == 'V' && record.data.size() != 2))
             return bad("misplaced record");
         has_sender_ = has_sender_ || type == 'S';
+        if (type == 'S') {
+            reason_ = refusal_of_sender(config_, record.data);
+            if (!reason_.empty())
+                return status::not_permitted;
+        }
         if (type == 'M') {
             if (!has_sender_)
                 return bad("no sender");
@@ -304,7 +312,7 @@ int deliver(const Command& command, const Config& config, const SignalGate& gate
         return report(status::write_error, file.error().context);
     tell({"protocol", "postdrop_protocol", "queue_id", file->id().text()});
 
-    Drop drop(command, config.get_int("message_size_limit").value_or(0));
+    Drop drop(command, config);
     if (const unsigned fault = copy(drop, *file, gate); fault != status::ok)
         return report(fault, fault == status::too_big ? "Message file too big" : drop.reason());
     if (!drop.is_complete())

@@ -88,9 +88,8 @@ void take_verp(SendmailCall& call, std::string_view delimiters)
 {
     call.wants_verp = true;
     call.envelope.verp = delimiters;
-    if (!delimiters.empty() &&
-        (delimiters.size() != 2 || delimiters.find_first_not_of("-=+") != delimiters.npos))
-        call.fault = "-XV requires two characters from -=+";
+    if (!delimiters.empty() && delimiters.size() != 2)
+        call.fault = "-XV requires two characters";
 }
 
 // An envelope id, and before Postfix 2.3 what -XV is now: without a value, or joined to

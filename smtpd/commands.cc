@@ -35,7 +35,7 @@ struct Keyword {
     Offer offer;
 };
 
-constexpr std::array<Keyword, 13> keywords = {{
+constexpr std::array<Keyword, 14> keywords = {{
     {"PIPELINING", Offer::pipelining},
     {"SIZE", Offer::size},
     {"VRFY", Offer::vrfy},
@@ -44,6 +44,7 @@ constexpr std::array<Keyword, 13> keywords = {{
     {"AUTH", Offer::auth},
     {"XCLIENT", Offer::xclient},
     {"XFORWARD", Offer::xforward},
+    {"XVERP", Offer::xverp},
     {"ENHANCEDSTATUSCODES", Offer::status},
     {"8BITMIME", Offer::eightbit},
     {"DSN", Offer::dsn},
@@ -230,6 +231,8 @@ bool SmtpSession::may_offer(Offer offer) const
         return may_xclient_;
     case Offer::xforward:
         return may_xforward_;
+    case Offer::xverp:
+        return may_xverp_;
     case Offer::utf8:
         return service_.params.smtputf8();
     default:
@@ -269,6 +272,8 @@ CommandOptions SmtpSession::command_options() const
     options.size = is_offered(Offer::size);
     options.eightbit = is_offered(Offer::eightbit);
     options.dsn = is_offered(Offer::dsn);
+    if (may_xverp_ && is_offered(Offer::xverp))
+        options.verp_delimiters = service_.params.verp_characters();
     options.auth = service_.sasl && service_.sasl->is_enabled();
     options.smtputf8 = service_.params.smtputf8() && is_offered(Offer::utf8);
     options.utf8_undeclared = service_.params.smtputf8() && !service_.params.strict_utf8();
@@ -293,6 +298,10 @@ Task<Reply> SmtpSession::mail(std::string_view arguments)
     }
     if (command->auth && !login_)
         co_return Reply(503, "5.5.4", "Error: send AUTH command first");
+    if (command->verp && command->sender.address.empty())
+        co_return Reply(503, "5.5.4", "Error: XVERP requires a sender who is not null");
+    if (command->verp && command->verp->empty())
+        command->verp = params.verp_delimiters();
     const bool too_much_mail = co_await does_too_much(ipc::ClientEvent::message);
     if (too_much_mail)
         co_return Reply(450, "4.7.1", "Error: too much mail from " + peer_.address);

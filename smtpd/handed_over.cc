@@ -41,6 +41,7 @@ Task<> SmtpSession::go_on()
 {
     may_xclient_ = co_await service_.tables.xclient_hosts.contains(peer_);
     may_xforward_ = co_await service_.tables.xforward_hosts.contains(peer_);
+    may_xverp_ = co_await service_.tables.verp_clients.contains(peer_);
     if (begun_->tls)
         tls_ = std::make_unique<tls::Facts>(*begun_->tls);
     if (tls_ && service_.tls)

@@ -80,6 +80,12 @@ struct SmtpdParams : ParamSet {
                                      "clients that may use XCLIENT"};
     Param<std::string> xforward_hosts{this, "smtpd_authorized_xforward_hosts", "",
                                       "clients that may use XFORWARD"};
+    Param<std::string> verp_clients{this, "smtpd_authorized_verp_clients", "$authorized_verp_clients",
+                                    "clients that may use XVERP"};
+    Param<std::string> verp_delimiters{this, "default_verp_delimiters", "+=",
+                                       "the delimiters of XVERP without a value"};
+    Param<std::string> verp_characters{this, "verp_delimiter_filter", "-=+",
+                                       "characters that may be delimiters"};
     Param<std::string> upstream_protocol{this, "smtpd_upstream_proxy_protocol", "",
                                          "haproxy: each connection begins with a PROXY header"};
     Param<Seconds> upstream_timeout{this, "smtpd_upstream_proxy_timeout", "5s", at_least(1),

@@ -52,6 +52,7 @@ Result<ProtocolTables> ProtocolTables::open(const Config& config, const SmtpdPar
     TRY(tables.noop_commands, open_list(config, params.noop_commands, ListKind::strings));
     TRY(tables.xclient_hosts, ClientList::open(config, params.xclient_hosts));
     TRY(tables.xforward_hosts, ClientList::open(config, params.xforward_hosts));
+    TRY(tables.verp_clients, ClientList::open(config, params.verp_clients));
     TRY(tables.upstream_proxies, ClientList::open(config, params.upstream_hosts));
     const auto& parents = params.parent_domains();
     const bool with_subdomains = std::ranges::find(parents, params.debug_peers.name()) != parents.end();
@@ -65,8 +66,9 @@ Result<ProtocolTables> ProtocolTables::open(const Config& config, const SmtpdPar
 bool ProtocolTables::is_stale() const
 {
     return forbidden_commands.is_stale() || noop_commands.is_stale() || xclient_hosts.is_stale() ||
-           xforward_hosts.is_stale() || upstream_proxies.is_stale() || debug_peers.is_stale() ||
-           discarded_keywords.is_stale() || command_filter.is_stale() || reject_footers.is_stale();
+           xforward_hosts.is_stale() || verp_clients.is_stale() || upstream_proxies.is_stale() ||
+           debug_peers.is_stale() || discarded_keywords.is_stale() || command_filter.is_stale() ||
+           reject_footers.is_stale();
 }
 
 } // namespace bulkhead

@@ -39,6 +39,7 @@ struct ProtocolTables {
     MatchList noop_commands;
     ClientList xclient_hosts;
     ClientList xforward_hosts;
+    ClientList verp_clients;
     ClientList upstream_proxies; // clients that may begin with a PROXY header
     ClientList debug_peers;      // clients whose dialogue the log shows
 

@@ -175,6 +175,7 @@ Task<> SmtpSession::greet()
     }
     may_xclient_ = co_await service_.tables.xclient_hosts.contains(peer_);
     may_xforward_ = co_await service_.tables.xforward_hosts.contains(peer_);
+    may_xverp_ = co_await service_.tables.verp_clients.contains(peer_);
     Reply reply = co_await welcome();
     co_await say(std::move(reply));
 }

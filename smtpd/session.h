@@ -64,6 +64,7 @@ enum class Offer : unsigned {
     xforward = 1024,
     chunking = 2048,
     auth = 8192,
+    xverp = 16384,
     silent = 4096 // no keyword: discard the others without a word in the log
 };
 
@@ -277,6 +278,7 @@ private:
     bool extended_ = false; // EHLO
     bool may_xclient_ = false;
     bool may_xforward_ = false;
+    bool may_xverp_ = false;
     bool refused_by_milter_ = false; // the refusal that is about to be answered
     bool denied_ = false;            // refused at connect: only QUIT is left
     bool said_offers_ = false;       // the log has been told what is not offered

@@ -93,6 +93,8 @@ void append_envelope(std::string& records, const Transaction& transaction, const
     append_if_set(records, "sasl_sender", client.sasl_sender);
     append_record(records, RecordType::sender, mail.sender.address);
     append_if_set(records, "encoding", encoding_of(mail.body));
+    if (mail.verp)
+        append_record(records, RecordType::verp, *mail.verp);
     if (with_client)
         append_client(records, client);
 }

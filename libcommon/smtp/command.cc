@@ -104,6 +104,12 @@ std::optional<Reply> apply(const Parameter& parameter, const CommandOptions& opt
         if (parameter.value.empty() || parameter.value.size() > auth_limit || !auth)
             return refuse(syntax("Error: bad AUTH parameter syntax"));
         command.auth = *std::move(auth);
+    } else if (!options.verp_delimiters.empty() && parameter.is("XVERP")) {
+        if (parameter.has_value && (parameter.value.size() != 2 ||
+                                    parameter.value.find_first_not_of(options.verp_delimiters) !=
+                                        std::string_view::npos))
+            return refuse(syntax("Error: bad XVERP parameter syntax"));
+        command.verp = parameter.value;
     } else {
         return refuse(unsupported(parameter.whole));
     }

@@ -40,7 +40,8 @@ struct CommandOptions {
     bool auth = false;
     bool smtputf8 = false;        // MAIL: offered; RCPT: asked for by this transaction's MAIL
     bool utf8_undeclared = false; // addresses may have UTF-8 without it
-    std::size_t parameters = 20;  // at most so many in one command
+    std::string_view verp_delimiters; // XVERP: the characters that may be some; empty: not offered
+    std::size_t parameters = 20;      // at most so many in one command
 };
 
 enum class BodyType { none, seven_bit, eight_bit_mime };
@@ -53,6 +54,7 @@ struct MailCommand {
     Ret ret = Ret::none;
     std::string envid;               // decoded, empty if not given
     std::optional<std::string> auth; // decoded AUTH= (RFC 4954, 5), "<>" as it is
+    std::optional<std::string> verp; // of XVERP: two delimiters, or empty for the usual ones
 };
 
 struct RcptCommand {

@@ -81,6 +81,29 @@ class Notices(scenario.Scenario):
         delivered = {message.sender: message.recipients for message in sink.messages if message.sender}
         self.assertEqual(delivered, {f'list+{user}=good.example@client.example': [f'{user}@good.example'] for user in 'zw'})
 
+    def test_verp_by_smtp(self):
+        _, a, sink = self.refusing(smtpd_authorized_verp_clients='127.0.0.0/8', verp_delimiter_filter='#=')
+        with a.client() as connection:
+            connection.greet()
+            self.assertEqual(connection.command('MAIL FROM:<list@client.example> XVERP=+=')[0], 501)
+            self.assertEqual(connection.command('MAIL FROM:<> XVERP')[0], 503)
+            self.assertEqual(connection.command('MAIL FROM:<list@client.example> XVERP=#=')[0], 250)
+            for user in 'zw':
+                self.assertEqual(connection.command(f'RCPT TO:<{user}@good.example>')[0], 250)
+            self.assertEqual(connection.command('DATA')[0], 354)
+            connection.send(b'Subject: verp\r\n\r\nhello\r\n.\r\n')
+            self.assertEqual(connection.reply()[0], 250)
+        a.wait_empty()
+        self.assertEqual({message.sender: message.recipients for message in sink.messages},
+                         {f'list#{user}=good.example@client.example': [f'{user}@good.example'] for user in 'zw'})
+
+    def test_xverp_is_for_few(self):
+        _, a, _ = self.refusing(smtpd_authorized_verp_clients='192.0.2.0/24')
+        with a.client() as connection:
+            connection.greet()
+            self.assertNotIn('XVERP', connection.command('EHLO client.example')[1])
+            self.assertEqual(connection.command('MAIL FROM:<list@client.example> XVERP')[0], 555)
+
     def test_verp_bounces_can_be_disabled(self):
         _, a, sink = self.refusing(disable_verp_bounces='yes')
         a.sendmail('-XV', '-f', 'list@client.example', 'x@bad.example', 'y@bad.example', input='Subject: verp\n\nhello\n')

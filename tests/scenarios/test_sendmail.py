@@ -144,6 +144,18 @@ class Refusals(scenario.Scenario):
         self.prepare(authorized_submit_users='root')
         self.assertIn(f'User nobody({pwd.getpwnam(USER).pw_uid}) is not allowed to submit mail', self.refused('r@dest.example'))
 
+    def test_senders_of_others(self):
+        number = pwd.getpwnam(USER).pw_uid
+        allowed = 'inline:{ {nobody = nobody, @lists.example <>} }'
+        self.prepare(local_login_sender_maps=allowed, myorigin='a.example')
+        for sender in ('else@a.example', 'nobody@other.example', 'x@sub.lists.example'):
+            self.assertIn(f'User {USER}({number}) is not allowed to send mail as <{sender}>',
+                          self.refused('-f', sender, 'r@dest.example'))
+        for words in ((), ('-f', 'nobody@A.example'), ('-f', 'x@lists.example'), ('-f', '')):
+            answer = self.a.command_as(USER, 'sendmail', *words, 'r@dest.example', input='Subject: x\n\nx\n')
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+        self.assertEqual(len(list((self.a.spool / 'maildrop').iterdir())), 4)
+
     def test_disk_full(self):
         self.prepare()
         maildrop = self.a.spool / 'maildrop'
