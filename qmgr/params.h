@@ -45,6 +45,9 @@ struct QmgrParams : ParamSet {
         "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,"
         "relay_domains,smtpd_access_maps",
         "lists in which example.com also covers its subdomains"};
+    Param<std::string> filter_nexthop{this, "default_filter_nexthop", "",
+                                      "the next hop of a content_filter without one; empty: the "
+                                      "recipient's domain"};
     Param<bool> confirm_delay_cleared{this, "confirm_delay_cleared", "no",
                                       "tell the sender when mail that he was warned about is delivered"};
     Param<bool> disable_verp_bounces{this, "disable_verp_bounces", "no",

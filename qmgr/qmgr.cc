@@ -548,7 +548,9 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
         routed.transport = filter.substr(0, colon);
         routed.nexthop = colon == std::string::npos ? "" : filter.substr(colon + 1);
         if (routed.nexthop.empty())
-            routed.nexthop = common().myhostname();
+            routed.nexthop = params_.filter_nexthop();
+        if (routed.nexthop.empty())
+            routed.nexthop = lower(split_address(resolved->recipient).domain);
     }
     if (is_end_of_bounces(*resolved)) {
         routed.transport = discard_transport;

@@ -82,8 +82,8 @@ struct SmtpdParams : ParamSet {
                                       "clients that may use XFORWARD"};
     Param<std::string> verp_clients{this, "smtpd_authorized_verp_clients", "$authorized_verp_clients",
                                     "clients that may use XVERP"};
-    Param<std::string> verp_delimiters{this, "default_verp_delimiters", "+=",
-                                       "the delimiters of XVERP without a value"};
+    Param<std::string> verp_delimiters{this, "default_verp_delimiters",
+                                       "+=", "the delimiters of XVERP without a value"};
     Param<std::string> verp_characters{this, "verp_delimiter_filter", "-=+",
                                        "characters that may be delimiters"};
     Param<std::string> upstream_protocol{this, "smtpd_upstream_proxy_protocol", "",

@@ -48,6 +48,7 @@ RoutingValues values_of(const RewriteParams& params, const std::string& myhostna
     values.resolve_null_domain = params.resolve_null_domain();
     values.resolve_numeric_domain = params.resolve_numeric_domain();
     values.show_table_name = params.show_table_name();
+    values.allow_min_user = params.allow_min_user();
     values.parents_in_transport_maps = std::ranges::find(params.parent_domain_matches(), "transport_maps") !=
                                        params.parent_domain_matches().end();
     return values;

@@ -85,6 +85,7 @@ struct RewriteParams : ParamSet {
     Param<bool> resolve_null_domain{this, "resolve_null_domain", "no", "user@ is a local address"};
     Param<bool> resolve_numeric_domain{this, "resolve_numeric_domain", "no", "user@1.2.3.4 means [1.2.3.4]"};
     Param<bool> show_table_name{this, "show_user_unknown_table_name", "yes", "name the table in refusals"};
+    Param<bool> allow_min_user{this, "allow_min_user", "no", "accept recipients that begin with \"-\""};
     ProbeRoutes probe{this};
 };
 

@@ -274,6 +274,9 @@ Result<Resolved> Resolver::resolve(std::string_view sender, std::string_view add
 
     Resolved route;
     route.recipient = *std::move(routed);
+    // Programs that take addresses as arguments would see an option.
+    if (route.recipient.starts_with('-') && !values_.allow_min_user)
+        return refusal("5.1.3 bad address syntax", std::move(route.recipient));
     std::string domain = lower(split_address(route.recipient).domain);
     if (is_numeric(domain) && !domain.empty() && values_.resolve_numeric_domain)
         domain = '[' + domain + ']';

@@ -34,6 +34,7 @@ struct RoutingValues {
     bool resolve_null_domain = false;
     bool resolve_numeric_domain = false;
     bool show_table_name = true;
+    bool allow_min_user = false;            // recipients that begin with "-"
     bool parents_in_transport_maps = false; // parent_domain_matches_subdomains
 };
 

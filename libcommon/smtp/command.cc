@@ -105,9 +105,9 @@ std::optional<Reply> apply(const Parameter& parameter, const CommandOptions& opt
             return refuse(syntax("Error: bad AUTH parameter syntax"));
         command.auth = *std::move(auth);
     } else if (!options.verp_delimiters.empty() && parameter.is("XVERP")) {
-        if (parameter.has_value && (parameter.value.size() != 2 ||
-                                    parameter.value.find_first_not_of(options.verp_delimiters) !=
-                                        std::string_view::npos))
+        if (parameter.has_value &&
+            (parameter.value.size() != 2 ||
+             parameter.value.find_first_not_of(options.verp_delimiters) != std::string_view::npos))
             return refuse(syntax("Error: bad XVERP parameter syntax"));
         command.verp = parameter.value;
     } else {

@@ -38,8 +38,8 @@ struct CommandOptions {
     bool eightbit = true;
     bool dsn = true;
     bool auth = false;
-    bool smtputf8 = false;        // MAIL: offered; RCPT: asked for by this transaction's MAIL
-    bool utf8_undeclared = false; // addresses may have UTF-8 without it
+    bool smtputf8 = false;            // MAIL: offered; RCPT: asked for by this transaction's MAIL
+    bool utf8_undeclared = false;     // addresses may have UTF-8 without it
     std::string_view verp_delimiters; // XVERP: the characters that may be some; empty: not offered
     std::size_t parameters = 20;      // at most so many in one command
 };

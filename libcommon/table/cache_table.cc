@@ -3,6 +3,7 @@
 // library wants all others out.
 #include "base/text.h"
 #include "table/lmdb_table.h"
+#include "table/settings.h"
 #include "table/writable_table.h"
 
 #include <fmt/format.h>
@@ -19,7 +20,6 @@ namespace bulkhead
 namespace
 {
 
-constexpr std::size_t first_map_size = 16 << 20;
 constexpr std::size_t largest_map_size = std::size_t{4} << 30;
 constexpr std::size_t value_limit = 512 << 10;
 
@@ -83,7 +83,7 @@ Result<> CacheTable::open()
     int status = mdb_env_create(&env_);
     if (status != 0)
         return error(status);
-    mdb_env_set_mapsize(env_, first_map_size);
+    mdb_env_set_mapsize(env_, table_settings().first_map_size);
     constexpr unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOMETASYNC;
     status = mdb_env_open(env_, path_.c_str(), flags, 0600);
     if (status != 0)

@@ -4,6 +4,7 @@
 #include "table/file_value.h"
 #include "table/file_watch.h"
 #include "table/fold.h"
+#include "table/settings.h"
 #include "table/types.h"
 
 #include <fmt/format.h>
@@ -156,8 +157,7 @@ Result<LmdbWriter> LmdbWriter::create(const std::string& path, const std::string
     LmdbWriter writer(std::move(file));
     if (const int status = mdb_env_create(&writer.env_); status != 0)
         return lmdb_error("create database " + path, status);
-    constexpr std::size_t first_map_size = 16 << 20;
-    mdb_env_set_mapsize(writer.env_, first_map_size);
+    mdb_env_set_mapsize(writer.env_, table_settings().first_map_size);
     // commit() syncs once; nobody else sees the file before.
     constexpr unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC | MDB_NOTLS;
     if (const int status = mdb_env_open(writer.env_, writer.file_.temporary().c_str(), flags, 0600);

@@ -9,6 +9,7 @@
 #include "table/lmdb_table.h"
 #include "table/map_file.h"
 #include "table/message_keys.h"
+#include "table/settings.h"
 #include "table/table.h"
 
 #include <fmt/format.h>
@@ -181,6 +182,7 @@ Result<> read_config(Options& options)
         options.default_type = config->get("default_database_type");
         options.build.myhostname = config->get("myhostname");
         options.queue_directory = config->get("queue_directory");
+        take_map_size(*config);
         return {};
     }
     for (const std::string& table : options.tables)

@@ -5,9 +5,13 @@
 #include "log/log.h"
 #include "table/decision.h"
 #include "table/server_modules.h"
+#include "table/settings.h"
 #include "table/types.h"
 
 #include <fmt/format.h>
+
+#include <sysexits.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -95,6 +99,11 @@ std::unique_ptr<Table> open_table_or_unavailable(std::string_view spec, const Ta
     if (table)
         return *std::move(table);
     std::string reason = fmt::format("{} is unavailable: {}", printable(spec), table.error().context);
+    if (table_settings().open_error_is_fatal) {
+        log::fatal(reason);
+        log::flush(true);
+        ::_exit(EX_CONFIG);
+    }
     log::error(reason);
     auto unavailable = make_unavailable(std::move(reason));
     unavailable->set_spec(std::string(spec));

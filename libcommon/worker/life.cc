@@ -6,6 +6,7 @@
 #include "ipc/master_link.h"
 #include "log/log.h"
 #include "os/files.h"
+#include "table/settings.h"
 #include "worker/arguments.h"
 #include "worker/explain.h"
 #include "worker/farewell.h"
@@ -149,6 +150,9 @@ Result<> WorkerLife::read_configuration()
     config.set_service_name(arguments_.service);
     worker_.config_ = std::make_unique<Config>(std::move(config));
     TRY_VOID(worker_.common_.load(*worker_.config_));
+    take_map_size(*worker_.config_);
+    table_settings().open_error_is_fatal =
+        worker_.config_->get_bool("daemon_table_open_error_is_fatal").value_or(false);
     return worker_.params().load(*worker_.config_);
 }
 

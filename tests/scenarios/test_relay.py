@@ -160,6 +160,14 @@ class Relay(scenario.Scenario):
                         r'denied; from=<s@client\.example> to=<r@dest\.example> proto=ESMTP helo=<client\.example>$')
         self.assertEqual(sink.messages, [])
 
+    def test_a_filter_without_next_hop(self):
+        for setting, hop in (('', 'dest.example'), ('5.7.1 filtered', 'filtered')):
+            _, a, _ = self.relaying(content_filter='error:', default_filter_nexthop=setting)
+            with a.client() as connection:
+                connection.greet()
+                connection.message('', 'r@Dest.example', b'Subject: x\r\n\r\ntext\r\n')
+            self.assert_log(a, rf'to=<r@Dest\.example>.* status=bounced \({hop}\)')
+
     def test_log_tells_the_whole_way(self):
         _, a, sink = self.relaying()
         answer = self.send_raw(a, client.message('log-1'))

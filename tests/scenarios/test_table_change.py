@@ -2,9 +2,8 @@
 """A table that changes: workers hand over to fresh ones, and no session is dropped."""
 import os
 import pathlib
+import struct
 
-import environment
-import processes
 import scenario
 
 CHANGING = ('lmdb', 'hash', 'cdb', 'texthash', 'regexp', 'pcre', 'cidr')
@@ -92,6 +91,19 @@ class Aliases(scenario.Scenario):
     def recipients(self, sink, subject):
         return sorted(address for message in sink.messages if f'Subject: {subject}'.encode() in message.header
                       for address in message.recipients)
+
+
+class Sizes(scenario.Scenario):
+    def test_the_first_size_of_a_database(self):
+        a = self.system('a')['a']
+        a.config |= {'lmdb_map_size': '1048576'}
+        a.write()
+        (a.folder / 'table').write_text('key value\n')
+        answer = a.command('postmap', f'lmdb:{a.folder}/table')
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        # The size is the third number of a meta page.
+        data = (a.folder / 'table.lmdb').read_bytes()
+        self.assertEqual(struct.unpack_from('<Q', data, 32), (1048576,))
 
 
 class BerkeleyDatabases(scenario.Scenario):

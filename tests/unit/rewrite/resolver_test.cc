@@ -337,11 +337,14 @@ TEST(Resolver, FollowsRoutesThroughItself)
 
 TEST(Resolver, RefusesWhatIsNoAddress)
 {
-    for (const std::string_view address : {"joe@", "joe@1.2.3.4", "joe@[1.2.3]", "joe@a..b", "@"})
+    for (const std::string_view address :
+         {"joe@", "joe@1.2.3.4", "joe@[1.2.3]", "joe@a..b", "@", "-joe@e.test", "-joe"})
         EXPECT_TRUE(shown(resolver({}), "", address).starts_with("error:5.1.3 bad address syntax"))
             << address;
     RoutingValues values;
     values.resolve_null_domain = values.resolve_numeric_domain = true;
+    values.allow_min_user = true;
+    EXPECT_EQ(shown(resolver({}, values), "", "-joe@e.test"), "smtp:e.test <-joe@e.test>");
     EXPECT_EQ(shown(resolver({}, values), "", "joe@"), "local:mx.my.test <joe@mx.my.test>");
     EXPECT_EQ(shown(resolver({}, values), "", "joe@1.2.3.4"), "smtp:[1.2.3.4] <joe@1.2.3.4>");
 }

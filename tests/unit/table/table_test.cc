@@ -1,11 +1,13 @@
 #include "table/table.h"
 
 #include "table/lmdb_table.h"
+#include "table/settings.h"
 #include "table/text_source.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -323,6 +325,16 @@ TEST(TextSource, Aliases)
     EXPECT_THAT(pairs, ElementsAre("postmaster=root", "list=a, b, \"|cmd x\"", "quoted name=c"));
     EXPECT_THAT(source.warnings, ElementsAre("aliases, line 6: need name:value pair",
                                              "aliases, line 7: need name:value pair"));
+}
+
+TEST(TableListDeathTest, EndsTheProcessWhenThatIsWanted)
+{
+    const auto open = [] {
+        table_settings().open_error_is_fatal = true;
+        TableList::open("hash:/no/such/table");
+    };
+    EXPECT_EXIT(open(), testing::ExitedWithCode(EX_CONFIG), "");
+    EXPECT_TRUE(TableList::open("hash:/no/such/table").find("key").is_broken());
 }
 
 } // namespace
