@@ -72,7 +72,7 @@ Task<> Proxymap::serve(Session& session)
 }
 
 // Why this service does not do that; nullopt: it does.
-std::optional<ProxyReply> Proxymap::refusal(const ProxyRequest& request) const
+std::optional<ProxyReply> Proxymap::refused(const ProxyRequest& request) const
 {
     const auto refuse = [](std::string reason) {
         return ProxyReply{ProxyReply::Status::refused, {}, std::move(reason)};
@@ -95,8 +95,8 @@ std::optional<ProxyReply> Proxymap::refusal(const ProxyRequest& request) const
 
 Task<ProxyReply> Proxymap::answer(ProxyRequest request)
 {
-    if (const auto refused = refusal(request))
-        co_return *refused;
+    if (const auto refusal = refused(request))
+        co_return *refusal;
     const std::string key = fmt::format("{:d}{:d}{:d}{}", request.fold_fixed_keys, request.fold_patterns,
                                         request.is_alias_source, request.table);
     std::unique_ptr<SharedTable>& table = tables_[key];

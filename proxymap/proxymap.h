@@ -27,7 +27,7 @@ public:
 
 private:
     Task<ProxyReply> answer(ProxyRequest request);
-    std::optional<ProxyReply> refusal(const ProxyRequest& request) const;
+    std::optional<ProxyReply> refused(const ProxyRequest& request) const;
 
     ProxymapParams params_;
     bool writes_ = false;
