@@ -4,8 +4,8 @@
 
 #include "login.h"
 #include "peer_name.h"
-#include "smtp/reject_footer.h"
 #include "server_tls.h"
+#include "smtp/reject_footer.h"
 
 #include "async/wait.h"
 #include "base/text.h"
@@ -83,8 +83,8 @@ const SmtpSession::Command& SmtpSession::find_command(std::string_view verb)
 }
 
 SmtpSession::SmtpSession(Stream& client, SmtpdService& service, ipc::SessionState* begun, Stream* giver)
-    : stream_(client), service_(service), begun_(begun), giver_(giver), peer_(peer_of(client.fd())), discarded_(service.discarded_keywords),
-      report_(service.reports)
+    : stream_(client), service_(service), begun_(begun), giver_(giver), peer_(peer_of(client.fd())),
+      discarded_(service.discarded_keywords), report_(service.reports)
 {
     stream_.set_timeout(service_.params.timeout());
 }

@@ -43,7 +43,7 @@ namespace ipc
 {
 enum class ClientEvent : std::uint8_t;
 struct SessionState;
-}
+} // namespace ipc
 namespace tls
 {
 struct Facts;
@@ -253,9 +253,9 @@ private:
 
     Stream& stream_;
     SmtpdService& service_;
-    ipc::SessionState* begun_;   // null: the session begins here
-    Stream* giver_;              // null: all recipients may come here
-    std::optional<Reply> owed_;  // the refusal of something that the client believes accepted
+    ipc::SessionState* begun_;  // null: the session begins here
+    Stream* giver_;             // null: all recipients may come here
+    std::optional<Reply> owed_; // the refusal of something that the client believes accepted
     Peer peer_;
     std::unique_ptr<tls::Facts> tls_; // of an encrypted session
     std::unique_ptr<Login> login_;    // by AUTH or XCLIENT

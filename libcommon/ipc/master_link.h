@@ -43,9 +43,9 @@ struct WorkerReport {
 
 // Master to worker, one byte each.
 enum class MasterOrder : std::uint8_t {
-    wake = 'W',  // the service's wake-up time has come
-    drain = 'D', // accept no more, finish what runs, leave (reload, orderly stop)
-    stop = 'S',  // break off and leave now (stop)
+    wake = 'W',   // the service's wake-up time has come
+    drain = 'D',  // accept no more, finish what runs, leave (reload, orderly stop)
+    stop = 'S',   // break off and leave now (stop)
     refuse = 'R', // all are full and none may be added: tell new clients so (those that can be told)
     relent = 'A', // no longer: new clients are somebody's
 };

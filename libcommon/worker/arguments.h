@@ -18,7 +18,7 @@ struct WorkerArguments {
     bool unprivileged = false;          // -u
     bool debugger = false;              // -D: wait until one is attached
     bool standalone = false;            // -S: one session on stdin and stdout
-    bool explain = false;             // -E: say what would be done (explain.h)
+    bool explain = false;               // -E: say what would be done (explain.h)
     int verbosity = 0;                  // -v, repeatable
     int listeners = 0;                  // -s: listening descriptors from 6 on
     std::vector<std::string> overrides; // -o name=value

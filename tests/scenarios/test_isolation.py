@@ -14,7 +14,7 @@ import processes
 import scenario
 
 BREAKOUT = pathlib.Path(os.environ.get('BULKHEAD_BUILD', '/nonexistent')) / 'tests/breakout/breakout'
-MASTER_CF = pathlib.Path(os.environ.get('BULKHEAD_SOURCE', '/work/main')) / 'etc/master.cf'
+MASTER_CF = pathlib.Path(__file__).resolve().parents[2] / 'etc/master.cf'
 
 # name of the jail -> chroot column, unpriv column, arguments
 JAILS = {
