@@ -1,7 +1,6 @@
 #include "dialogue.h"
 
 #include "login_name.h"
-#include "own_tls.h"
 
 #include "async/wait.h"
 #include "base/text.h"
@@ -252,7 +251,7 @@ bool Dialogue::offers_starttls() const
 
 bool Dialogue::must_start_tls() const
 {
-    return offers_starttls() && is_tls_mandatory(service_.params);
+    return offers_starttls() && tls::is_mandatory(service_.params.level());
 }
 
 // Empty: AUTH is not offered.

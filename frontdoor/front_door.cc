@@ -2,7 +2,6 @@
 
 #include "dialogue.h"
 #include "login_name.h"
-#include "own_tls.h"
 
 #include "config/front_door.h"
 #include "log/log.h"
@@ -59,7 +58,7 @@ Result<> FrontDoor::before_jail()
     service_.environments.emplace(params_.handover_timeout(),
                                   std::max<std::size_t>(1, sessions / share_of_one));
     service_.offers = Offers::of_all(config(), params_);
-    auto tls = open_own_tls(params_, service_name());
+    auto tls = tls::open_own_server(params_.tls, params_.level(), service_name());
     if (tls)
         service_.tls = *std::move(tls);
     else

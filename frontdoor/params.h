@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/params.h"
-#include "tls/params.h"
+#include "tls/own_server.h"
 
 #include <string>
 #include <vector>
@@ -70,34 +70,9 @@ struct FrontDoorParams : ParamSet {
     Param<bool> auth_only{this, "smtpd_tls_auth_only", "no", "offer AUTH inside TLS only"};
     Param<Seconds> starttls_timeout{this, "smtpd_starttls_timeout", "${stress?{10}:{300}}s", at_least(1),
                                     "how long a TLS handshake may take"};
-    Param<std::vector<std::string>> chain_files{this, "smtpd_tls_chain_files", "",
-                                                "files with a private key and its certificates behind it"};
-    Param<std::string> certificate{this, "smtpd_tls_cert_file", "", "certificate chain (RSA); none: without"};
-    Param<std::string> key{this, "smtpd_tls_key_file", "$smtpd_tls_cert_file", "its private key"};
-    Param<std::string> ec_certificate{this, "smtpd_tls_eccert_file", "", "certificate chain (ECDSA)"};
-    Param<std::string> ec_key{this, "smtpd_tls_eckey_file", "$smtpd_tls_eccert_file", "its private key"};
-    Param<bool> ask_certificate{this, "smtpd_tls_ask_ccert", "no", "ask clients for a certificate"};
-    Param<std::string> authority_file{this, "smtpd_tls_CAfile", "", "who may vouch for clients"};
-    Param<std::string> authority_folder{this, "smtpd_tls_CApath", "",
-                                        "the same as a folder that openssl rehash has named"};
-    Param<int> verify_depth{this, "smtpd_tls_ccert_verifydepth", "9", at_least(0),
-                            "authorities between a client's certificate and one that we know"};
-    Param<std::string> fingerprint_digest{this, "smtpd_tls_fingerprint_digest",
-                                          "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}",
-                                          "the digest of certificate fingerprints"};
-    Param<std::string> protocols{this, "smtpd_tls_protocols", ">=TLSv1", "protocols at level may"};
-    Param<std::string> mandatory_protocols{this, "smtpd_tls_mandatory_protocols", ">=TLSv1",
-                                           "protocols at level encrypt"};
-    Param<std::string> ciphers{this, "smtpd_tls_ciphers", "medium", "cipher grade at level may"};
-    Param<std::string> mandatory_ciphers{this, "smtpd_tls_mandatory_ciphers", "medium",
-                                         "cipher grade at level encrypt"};
-    Param<std::vector<std::string>> excluded{this, "smtpd_tls_exclude_ciphers", "",
-                                             "ciphers that are never used"};
-    Param<std::vector<std::string>> mandatory_excluded{this, "smtpd_tls_mandatory_exclude_ciphers", "",
-                                                       "more of them at level encrypt"};
-    Param<Seconds> session_time{this, "smtpd_tls_session_cache_timeout", "3600s", at_least(0),
-                                "how long a session may be resumed; 0: never"};
-    tls::CommonParams common{this};
+    tls::ServerParams tls{this};
+
+    tls::Level level() const { return tls::parse_level(tls_level()).value_or(tls::Level::none); }
 };
 
 } // namespace bulkhead

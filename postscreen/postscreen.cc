@@ -1,7 +1,6 @@
 #include "postscreen.h"
 
 #include "screening.h"
-#include "server_tls.h"
 
 #include "async/offload.h"
 #include "config/values.h"
@@ -93,10 +92,12 @@ Result<> Postscreen::before_jail()
     return {};
 }
 
+// A sender that insists on TLS must find it there: it would not go on to the tests otherwise, and
+// never be let in.
 void Postscreen::open_tls()
 {
-    service_.must_encrypt = tls::is_mandatory(tls_level_of(params_));
-    auto tls = open_server_tls(params_, service_name());
+    service_.must_encrypt = tls::is_mandatory(params_.level());
+    auto tls = tls::open_own_server(params_.tls, params_.level(), service_name());
     if (tls)
         service_.tls = *std::move(tls);
     else
