@@ -1,7 +1,6 @@
 #include "cleanup.h"
 
 #include "async/offload.h"
-#include "ipc/qmgr.h"
 #include "ipc/trace.h"
 #include "log/log.h"
 #include "mail/address.h"
@@ -30,6 +29,13 @@ constexpr std::size_t spill_size = 256 * 1024;
 constexpr std::array<int, 4> announcement_pauses = {50, 500, 2000, 5000}; // milliseconds
 constexpr Milliseconds announcement_timeout{30'000};
 constexpr std::size_t max_announcements = 500; // under way at once
+
+// A log is begun when so many messages come in a second: it costs room on the disk, and few
+// messages are as well off with files.
+constexpr std::size_t log_rate = 20;
+constexpr Seconds log_pause{60}; // after it could not be begun
+constexpr Milliseconds log_look{1000};
+constexpr Milliseconds log_patience{2000}; // then the queue manager is asked again
 
 class RewriteService final : public AddressCompleter
 {
@@ -139,15 +145,16 @@ Task<bool> Cleanup::converse(Session& session, ipc::Message request)
 
 Task<bool> Cleanup::take_message(Session& session, unsigned flags)
 {
-    const auto reserve = [this] { return store_->reserve(Queue::incoming); };
-    auto file = co_await offload(reserve, &naming_);
-    if (!file) {
-        log::warn("create queue file: " + file.error().context);
-        const ipc::Message refusal = ipc::encode_cleanup_not_opened(file.error());
+    count_message();
+    auto begun = co_await begin_draft();
+    if (!begun) {
+        log::warn("create queue file: " + begun.error().context);
+        const ipc::Message refusal = ipc::encode_cleanup_not_opened(begun.error());
         const auto told = co_await tell(session, refusal);
         co_return static_cast<bool>(told);
     }
-    const std::string queue_id = file->id().text();
+    Draft draft = *std::move(begun);
+    const std::string queue_id = draft.id.text();
     const bool lends = (flags & ipc::cleanup_flag::client_milters) != 0;
     const bool has_local = (flags & ipc::cleanup_flag::local_milters) && !milters_.local.empty();
     if (lends)
@@ -159,13 +166,13 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
     bool in_step = static_cast<bool>(told);
     std::optional<Error> fault; // of the disk
     if (in_step)
-        in_step = co_await take_records(session, message, milters, *file, fault);
+        in_step = co_await take_records(session, message, milters, draft, fault);
     if (!in_step) {
-        co_await discard(*std::move(file));
+        co_await discard(draft);
         co_return false;
     }
 
-    const Settled settled = co_await settle(message, milters, *std::move(file), std::move(fault));
+    const Settled settled = co_await settle(message, milters, draft, std::move(fault));
     const ipc::Message reply = ipc::encode(settled.result);
     const auto sent = co_await tell(session, reply);
     if (settled.queued)
@@ -174,14 +181,14 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
 }
 
 // Until the client says that this was all.
-Task<bool> Cleanup::take_records(Session& session, Assembler& message, MessageMilters& milters,
-                                 NewQueueFile& file, std::optional<Error>& fault)
+Task<bool> Cleanup::take_records(Session& session, Assembler& message, MessageMilters& milters, Draft& draft,
+                                 std::optional<Error>& fault)
 {
     for (;;) {
         auto frame = co_await ipc::receive(session.stream);
         if (!frame) {
             if (frame.error().fault == Fault::malformed || frame.error().fault == Fault::limit)
-                log::warn(fmt::format("{}: {}", file.id().text(), frame.error().context));
+                log::warn(fmt::format("{}: {}", draft.id.text(), frame.error().context));
             co_return false;
         }
         ipc::trace_received("client", *frame);
@@ -195,17 +202,22 @@ Task<bool> Cleanup::take_records(Session& session, Assembler& message, MessageMi
                                       : Result<>(states.error());
             if (taken)
                 continue;
-            log::warn(fmt::format("{}: {}", file.id().text(), taken.error().context));
+            log::warn(fmt::format("{}: {}", draft.id.text(), taken.error().context));
             co_return false;
         }
         if (frame->kind() != ipc::Kind::cleanup_records) {
-            log::warn(file.id().text() + ": a request in the middle of a message");
+            log::warn(draft.id.text() + ": a request in the middle of a message");
             co_return false;
         }
         co_await message.feed(std::move(*frame).take_body());
         if (message.output().size() < spill_size)
             continue;
-        const auto spill = [&] { return file.append(message.output()); };
+        if (!fault) {
+            const auto has_file = co_await need_file(draft);
+            if (!has_file)
+                fault = has_file.error();
+        }
+        const auto spill = [&] { return draft.file->append(message.output()); };
         if (!fault) {
             const auto written = co_await offload(spill);
             if (!written)
@@ -216,9 +228,10 @@ Task<bool> Cleanup::take_records(Session& session, Assembler& message, MessageMi
 }
 
 // Behind the last record, in front of the commit.
-Task<Result<>> Cleanup::run_milters(Assembler& message, MessageMilters& milters, NewQueueFile& file,
-                                    bool local)
+Task<Result<>> Cleanup::run_milters(Assembler& message, MessageMilters& milters, Draft& draft, bool local)
 {
+    CO_TRY_VOID(co_await need_file(draft));
+    NewQueueFile& file = *draft.file;
     if (local)
         co_await milters.open_local(message);
     if (milters.empty())
@@ -231,15 +244,15 @@ Task<Result<>> Cleanup::run_milters(Assembler& message, MessageMilters& milters,
     co_return co_await milters.run(message, file);
 }
 
-Task<Cleanup::Settled> Cleanup::settle(Assembler& message, MessageMilters& milters, NewQueueFile file,
+Task<Cleanup::Settled> Cleanup::settle(Assembler& message, MessageMilters& milters, Draft& draft,
                                        std::optional<Error> fault)
 {
-    const std::string queue_id = file.id().text();
+    const std::string queue_id = draft.id.text();
     co_await message.finish();
     const bool local = message.wants_local_milters() && !milters_.local.empty();
     const bool filters = (local || !milters.empty()) && !message.passes_milters();
     if (message.result().ok() && !message.is_discarded() && !fault && filters) {
-        const auto filtered = co_await run_milters(message, milters, file, local);
+        const auto filtered = co_await run_milters(message, milters, draft, local);
         if (!filtered)
             fault = filtered.error();
     }
@@ -247,12 +260,12 @@ Task<Cleanup::Settled> Cleanup::settle(Assembler& message, MessageMilters& milte
     settled.result = message.result();
     settled.result.milters = milters.states();
     if (settled.result.ok() && message.is_discarded()) {
-        co_await discard(std::move(file));
+        co_await discard(draft);
         co_return settled;
     }
     if (settled.result.ok() && !fault) {
-        const auto stored = co_await write_rest(message, file, true);
-        settled.queued = stored && !message.is_held();
+        const auto stored = co_await store(message, draft);
+        settled.queued = stored && draft.file && !message.is_held();
         if (stored)
             co_return settled;
         fault = stored.error();
@@ -261,7 +274,7 @@ Task<Cleanup::Settled> Cleanup::settle(Assembler& message, MessageMilters& milte
         settled.result = write_failure(queue_id, *fault);
         settled.result.milters = milters.states();
     } else if (message.is_returnable() && !fault) {
-        const auto returned = co_await return_to_sender(message, file);
+        const auto returned = co_await return_to_sender(message, draft);
         if (returned)
             settled.result = ipc::CleanupResult();
         else
@@ -269,14 +282,32 @@ Task<Cleanup::Settled> Cleanup::settle(Assembler& message, MessageMilters& milte
         if (!returned)
             settled.result.status = ipc::cleanup_status::temporary;
     }
-    co_await discard(std::move(file));
+    co_await discard(draft);
     co_return settled;
+}
+
+// The message is ours when this returns: in the log if that takes it, else as a file.
+Task<Result<>> Cleanup::store(Assembler& message, Draft& draft)
+{
+    const bool fits = message.output().size() <= max_log_image && message.patch_sizes();
+    if (draft.name && !draft.file && fits && !message.is_held()) {
+        const std::string_view image = message.output();
+        const auto logged = co_await log_->commit(*draft.name, draft.id, std::span(&image, 1));
+        const bool is_full = !logged && logged.error().fault == Fault::limit;
+        if (!is_full)
+            draft.name.reset();
+        if (!is_full)
+            co_return logged;
+    }
+    co_return co_await write_rest(message, draft, true);
 }
 
 // All that is not written yet, with one call; with `complete` the message is ours
 // when this returns.
-Task<Result<>> Cleanup::write_rest(Assembler& message, NewQueueFile& file, bool complete)
+Task<Result<>> Cleanup::write_rest(Assembler& message, Draft& draft, bool complete)
 {
+    CO_TRY_VOID(co_await need_file(draft));
+    NewQueueFile& file = *draft.file;
     std::string late_sizes;
     if (!message.patch_sizes())
         append_size_record(late_sizes, message.sizes());
@@ -297,12 +328,12 @@ Task<Result<>> Cleanup::write_rest(Assembler& message, NewQueueFile& file, bool 
 
 // Nobody waits for the answer, so the sender gets the message back.  The bounce
 // service reads it from the file, which never becomes complete.
-Task<Result<>> Cleanup::return_to_sender(Assembler& message, NewQueueFile& file)
+Task<Result<>> Cleanup::return_to_sender(Assembler& message, Draft& draft)
 {
-    const std::string queue_id = file.id().text();
+    const std::string queue_id = draft.id.text();
     const std::string reason(reason_for(message.result().status));
     const std::string dsn = message.result().dsn.empty() ? "5.7.1" : message.result().dsn;
-    CO_TRY_VOID(co_await write_rest(message, file, false));
+    CO_TRY_VOID(co_await write_rest(message, draft, false));
     for (const Assembler::Written& recipient : message.written()) {
         log::info(LogLine(queue_id)
                       .address("to", external_form(recipient.address))("relay", "none")("delay", "0")(
@@ -323,7 +354,7 @@ Task<Result<>> Cleanup::return_to_sender(Assembler& message, NewQueueFile& file)
     }
     ipc::BounceFlush flush;
     flush.notice = ipc::Notice::bounce;
-    flush.queue_name = queue_name(file.queue());
+    flush.queue_name = queue_name(draft.file->queue());
     flush.queue_id = queue_id;
     flush.encoding = message.encoding();
     flush.sender = message.sender();
@@ -334,10 +365,145 @@ Task<Result<>> Cleanup::return_to_sender(Assembler& message, NewQueueFile& file)
 }
 
 // Removing a file can wait for the disk.
-Task<> Cleanup::discard(NewQueueFile file)
+Task<> Cleanup::discard(Draft& draft)
 {
-    const auto drop = [&file] { const NewQueueFile gone(std::move(file)); };
+    if (draft.name)
+        log_->give_back(*std::exchange(draft.name, {}));
+    if (!draft.file)
+        co_return;
+    const auto drop = [&draft] { draft.file.reset(); };
     co_await offload(drop);
+}
+
+// ---- the commit log ------------------------------------------------------------------
+
+Task<Result<Cleanup::Draft>> Cleanup::begin_draft()
+{
+    Draft draft;
+    if (log_ && !is_draining())
+        draft.name = log_->borrow();
+    if (draft.name) {
+        draft.id = QueueId::make(common().long_queue_ids(), WallTime::now(), draft.name->inode);
+        co_return std::move(draft);
+    }
+    const auto reserve = [this] { return store_->reserve(Queue::incoming); };
+    CO_TRY(draft.file, co_await offload(reserve, &naming_));
+    draft.id = draft.file->id();
+    co_return std::move(draft);
+}
+
+// The name that the log has lent becomes the message's file.
+Task<Result<>> Cleanup::need_file(Draft& draft)
+{
+    if (draft.file)
+        co_return Result<>();
+    if (!draft.name)
+        co_return Error(Fault::io, "the message has lost its file");
+    const std::string path = log_->take_name(*std::exchange(draft.name, {}));
+    const auto take = [this, &path, &draft] {
+        return NewQueueFile::take_over(*spool_, Queue::incoming, path, draft.id);
+    };
+    CO_TRY(draft.file, co_await offload(take, &naming_));
+    co_return Result<>();
+}
+
+void Cleanup::count_message()
+{
+    if (log_ || beginning_log_ || !params_.commit_log() || is_draining())
+        return;
+    const SteadyTime now = SteadyClock::now();
+    if (now >= rate_start_ + Seconds(1)) {
+        rate_start_ = now;
+        rate_ = 0;
+    }
+    if (++rate_ < log_rate || now < log_rest_)
+        return;
+    beginning_log_ = true;
+    scope_.spawn(begin_log, this);
+}
+
+Task<> Cleanup::begin_log(Cleanup* self)
+{
+    const auto begin = [self] { return LogWriter::create(*self->spool_); };
+    auto begun = co_await offload(begin);
+    self->beginning_log_ = false;
+    if (!begun) {
+        log::warn("no commit log: " + begun.error().context);
+        self->log_rest_ = SteadyClock::now() + log_pause;
+        co_return;
+    }
+    self->log_ = *std::move(begun);
+    self->log_->on_durable([self](std::vector<LogPlace> places) {
+        ipc::QueueLogged logged;
+        logged.places = std::move(places);
+        self->scope_.spawn(announce_logged, self, std::move(logged));
+    });
+    self->log_timer_.start(log_look);
+    self->look_after_log();
+}
+
+Task<> Cleanup::announce_logged(Cleanup* self, ipc::QueueLogged logged)
+{
+    ++self->announcements_;
+    logged.instance = self->queue_instance_;
+    const ipc::Message news = encode(logged);
+    const auto answer = co_await self->queue_manager_->call(news);
+    const bool told = answer && answer->kind() == ipc::Kind::ok;
+    for (const LogPlace& place : logged.places)
+        self->log_->set_told(place, told);
+    if (!told && log::verbosity() > 0)
+        log::trace("queue manager: " + (answer ? "it is leaving" : answer.error().context));
+    if (logged.again)
+        self->reminding_ = false;
+    --self->announcements_;
+    // Another one knows nothing of what was told before.
+    const std::int64_t instance = told ? answer->number("instance").value_or(0) : self->queue_instance_;
+    if (std::exchange(self->queue_instance_, instance) != instance)
+        self->remind(Milliseconds(0));
+    self->activity_changed();
+}
+
+// What the queue manager was told of and has forgotten, because it has died, is told again;
+// so is what it could not be told.
+void Cleanup::look_after_log()
+{
+    if (!log_)
+        return;
+    if (is_draining() && announcements_ == 0 && log_->is_empty()) {
+        log_->remove();
+        log_.reset();
+        activity_changed();
+        return;
+    }
+    log_timer_.start(log_look);
+    remind(log_patience);
+    activity_changed();
+}
+
+void Cleanup::remind(Milliseconds age)
+{
+    if (reminding_)
+        return;
+    ipc::QueueLogged logged;
+    logged.again = true;
+    logged.places = log_->overdue(age);
+    if (logged.places.empty())
+        return;
+    reminding_ = true;
+    scope_.spawn(announce_logged, this, std::move(logged));
+}
+
+bool Cleanup::is_idle() const
+{
+    return announcements_ == 0 && !beginning_log_ && (!log_ || (!is_draining() && log_->is_empty()));
+}
+
+void Cleanup::drain()
+{
+    if (!log_)
+        return;
+    log_->file_rest();
+    look_after_log();
 }
 
 void Cleanup::announce_later(const std::string& queue_id)

@@ -74,7 +74,7 @@ Task<> Local::deliver(Delivery& delivery)
     const auto stops = co_await offload(look_back);
     if (!stops) {
         if (stops.error().fault == Fault::malformed)
-            (void)mark_corrupt(delivery.fd());
+            delivery.mark_as_corrupt();
         DeliveryStatus damaged =
             status_of(DeliveryOutcome::deferred, "4.3.0", "queue file read error: " + stops.error().context);
         co_await delivery.settle_rest(std::move(damaged));

@@ -127,7 +127,7 @@ Task<DeliveryStatus> Local::write(const Delivery& delivery, const LocalRecipient
     if (written)
         co_return status_of(DeliveryOutcome::sent, "2.0.0", "delivered to " + kind);
     if (written.error().fault == Fault::malformed)
-        (void)mark_corrupt(delivery.fd());
+        delivery.mark_as_corrupt();
     co_return status_of_failure(written.error(), path, mailbox);
 }
 
@@ -239,7 +239,7 @@ Task<DeliveryStatus> Local::run(const Delivery& delivery, const LocalRecipient& 
     const auto result = co_await run_on(Pool::commands, execute);
     if (!result) {
         if (result.error().fault == Fault::malformed)
-            (void)mark_corrupt(delivery.fd());
+            delivery.mark_as_corrupt();
         co_return status_of(DeliveryOutcome::deferred, "4.3.0", result.error().context);
     }
     CommandVerdict verdict = verdict_of(*result, command);

@@ -145,7 +145,7 @@ Task<DeliveryStatus> Pipe::hand_over(const Delivery& delivery, const PipeMessage
     const auto stops = co_await offload(look_back);
     if (!stops) {
         if (stops.error().fault == Fault::malformed)
-            (void)mark_corrupt(delivery.fd());
+            delivery.mark_as_corrupt();
         co_return status_of(DeliveryOutcome::deferred, "4.3.0",
                             "queue file read error: " + stops.error().context);
     }
@@ -166,7 +166,7 @@ Task<DeliveryStatus> Pipe::hand_over(const Delivery& delivery, const PipeMessage
     const auto result = co_await run_on(Pool::commands, execute);
     if (!result) {
         if (result.error().fault == Fault::malformed)
-            (void)mark_corrupt(delivery.fd());
+            delivery.mark_as_corrupt();
         co_return status_of(DeliveryOutcome::deferred, "4.3.0", result.error().context);
     }
     const CommandVerdict verdict = verdict_of(*result, program);

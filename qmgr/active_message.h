@@ -24,6 +24,8 @@ struct ActiveMessage {
     bool is_probe = false;                  // of verify: nobody is to be told, whatever becomes of it
     bool one_by_one = false;                // VERP: each recipient sees a sender of his own
     std::vector<std::string> waiting_sites; // domains of deferred recipients that flush lists
+    bool in_log = false;                    // it has no file: see commit_log.h
+    bool filing = false;                    // it is getting one
     bool refilling = false;                 // more recipients are being read
     SteadyTime last_read{};                 // of recipients
 };

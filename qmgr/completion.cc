@@ -39,6 +39,7 @@ void Qmgr::forget(ActiveMessage& message)
     probes_ -= message.is_probe;
     scheduler_.forget(message);
     partly_read_.erase(&message);
+    leave_log(message.id);
     active_.erase(message.id.text());
     after_change();
 }
@@ -76,6 +77,9 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
     ActiveMessage& message = *pointer;
     bool recipients_left = message.deferred > 0 || message.envelope.next;
     bool notice_owed = false; // keeps the file: it is the proof that somebody must be told
+    // Whatever is more than being done with needs a file.
+    if (recipients_left || message.uncertain || message.bounced > 0 || message.wants_trace || message.filing)
+        co_await self->need_file(message);
     if (message.uncertain) {
         const int tries = ++self->uncertain_retries_[message.id.text()];
         if (tries < uncertain_limit) {
@@ -117,6 +121,11 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
 
 Task<> Qmgr::remove_message(ActiveMessage& message)
 {
+    if (message.in_log) {
+        log::info(message.id.text() + ": removed");
+        forget(message);
+        co_return;
+    }
     const auto remove = [this, &message]() -> Result<> {
         if (!message.fresh)
             (void)remove_recipient_log(*spool_, Queue::defer, message.id);

@@ -73,6 +73,8 @@ ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
     ipc::DeliveryRequest request;
     request.queue_name = "active";
     request.queue_id = message.id.text();
+    if (message.in_log)
+        request.log_place = to_text(logged_.at(message.id.text()).place);
     request.nexthop = entry.destination->nexthop;
     request.sender = message.one_by_one
                          ? verp_sender(envelope.sender, envelope.verp, entry.recipients.front().address)

@@ -80,6 +80,23 @@ Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions
     return claim;
 }
 
+Claim claim_logged(const Spool& spool, const LogStates& states, const LogPlace& place,
+                   std::size_t max_recipients)
+{
+    if (states.of(place.slot, place.serial) != LogState::alive)
+        return not_claimed(ClaimState::gone);
+    const auto image = read_log_image(spool, states, place);
+    if (!image)
+        return not_claimed(ClaimState::failed, image.error().context);
+    auto envelope = parse_envelope(*image, {.max_recipients = max_recipients});
+    if (!envelope)
+        return not_claimed(ClaimState::corrupt, envelope.error().context);
+    Claim claim;
+    claim.envelope = std::move(*envelope);
+    claim.state = ClaimState::claimed;
+    return claim;
+}
+
 bool is_misplaced(const Spool& spool, Queue queue, const QueueEntry& entry)
 {
     return entry.path != spool.path_of(queue, entry.id);

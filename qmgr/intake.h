@@ -2,6 +2,7 @@
 // disk.  Synchronous, for the thread pool; knows nothing of scheduling.
 #pragma once
 
+#include "spool/commit_log.h"
 #include "spool/envelope.h"
 #include "spool/moves.h"
 #include "spool/paths.h"
@@ -43,6 +44,11 @@ struct ClaimOptions {
 // Takes the lock, moves the file to active/, reads its envelope.  The lock is what
 // keeps a file that is not durable yet, or still being delivered, out of our hands.
 Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions& options);
+
+// The same for a message in the commit log: nothing moves, no lock is needed, for only we were
+// told of it.
+Claim claim_logged(const Spool& spool, const LogStates& states, const LogPlace& place,
+                   std::size_t max_recipients);
 
 // What a scan has shown is not where its id belongs: the hash settings have changed, or the
 // spool comes from elsewhere.

@@ -44,7 +44,8 @@ Qmgr::Qmgr()
       refill_timer_([this] { refill_all(); }), leave_timer_([this] {
           leave_ = true;
           activity_changed();
-      })
+      }),
+      logged_timer_([this] { look_after_logged(); })
 {
 }
 
@@ -89,6 +90,7 @@ Task<> Qmgr::start_up(Qmgr* self)
     const auto recovered = co_await offload(recover);
     if (!recovered)
         log::error(fmt::format("cannot recover the active queue: {}", recovered.error().context));
+    co_await read_left_logs(self);
     self->recovered_ = true;
     self->stranded_ = !recovered;
     self->sweep_incoming();
@@ -144,6 +146,7 @@ void Qmgr::drain()
     leave_timer_.start(drain_patience);
     scan_timer_.cancel();
     busy_timer_.cancel();
+    file_all();
     room_.notify_all();
 }
 
@@ -183,6 +186,17 @@ Task<ipc::Message> Qmgr::answer(const ipc::Message& request)
             overflow_ = true;
         take_arrivals();
         co_return ipc::Message(ipc::Kind::ok);
+    }
+    if (request.kind() == ipc::Kind::queue_logged) {
+        auto logged = ipc::decode_queue_logged(request);
+        if (!logged)
+            co_return ipc::failure(logged.error().context);
+        // Meant for the one before us, which may have begun with it.
+        logged->again |= logged->instance != 0 && logged->instance != ::getpid();
+        take_logged(std::move(*logged));
+        ipc::Message taken(ipc::Kind::ok);
+        taken.add("instance", std::int64_t{::getpid()});
+        co_return std::move(taken);
     }
     if (request.kind() == ipc::Kind::queue_flush) {
         auto what = ipc::decode_queue_flush(request);
@@ -325,6 +339,8 @@ void Qmgr::start_scans()
     if (!recovered_ || is_draining())
         return;
     const bool ignore_time = ignore_time_;
+    if (incoming_wanted_ && !reading_left_logs_)
+        scope_.spawn(read_left_logs, this);
     if (incoming_wanted_ && !scanning_incoming_) {
         incoming_wanted_ = overflow_ = false;
         scanning_incoming_ = true;
@@ -409,9 +425,15 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
     if (self->active_.contains(id.text()) || !self->claiming_.insert(id.text()).second)
         co_return;
     options.max_recipients = self->first_batch();
-    const auto claim_it = [self, &id, &options] { return claim_queue_file(*self->spool_, id, options); };
-    Lane* const lane = options.fresh ? &self->moves_ : nullptr; // a scan reads from the disk
-    Claim claim = co_await offload(claim_it, lane);
+    const bool in_log = options.fresh && self->logged_.contains(id.text());
+    Claim claim;
+    if (in_log) {
+        claim = self->claim_from_log(id);
+    } else {
+        const auto claim_it = [self, &id, &options] { return claim_queue_file(*self->spool_, id, options); };
+        Lane* const lane = options.fresh ? &self->moves_ : nullptr; // a scan reads from the disk
+        claim = co_await offload(claim_it, lane);
+    }
     self->claiming_.erase(id.text());
 
     switch (claim.state) {
@@ -422,6 +444,7 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
         message.envelope = std::move(claim.envelope);
         message.active_since = WallTime::now();
         message.fresh = options.fresh;
+        message.in_log = in_log;
         message.force_expire = claim.force_expire;
         if (claim.unthrottle)
             self->scheduler_.forget_failures();

@@ -13,6 +13,7 @@
 #include "ipc/bounce.h"
 #include "ipc/qmgr.h"
 #include "ipc/rewrite.h"
+#include "spool/commit_log.h"
 #include "spool/file_pool.h"
 #include "table/domain_list.h"
 #include "worker/message_worker.h"
@@ -81,6 +82,18 @@ private:
     bool has_room() const;
     static Task<> flush(Qmgr* self, ipc::QueueFlush what);
 
+    // ---- the commit log: logged.cc ----
+    void take_logged(ipc::QueueLogged logged);
+    std::shared_ptr<LogStates> states_of(const std::string& owner);
+    Claim claim_from_log(const QueueId& id);
+    static Task<> file_one(Qmgr* self, LogPlace place);
+    static Task<> file_active(Qmgr* self, ActiveMessage* message);
+    Task<> need_file(ActiveMessage& message);
+    void look_after_logged();
+    static Task<> read_left_logs(Qmgr* self);
+    void leave_log(const QueueId& id);
+    void file_all();
+
     // ---- delivery ----
     void pump();
     void trace_choice(const Entry& entry) const;
@@ -135,6 +148,17 @@ private:
     std::unordered_set<std::string> claiming_;
     std::unordered_map<std::string, int> uncertain_retries_;
     std::deque<QueueId> arrivals_;
+    // Messages that may have no file, from the moment that we were told of them.
+    struct Logged {
+        LogPlace place;
+        std::shared_ptr<LogStates> states; // shared with the jobs that are under way
+        SteadyTime since;
+    };
+    std::unordered_map<std::string, Logged> logged_;
+    std::unordered_map<std::string, std::weak_ptr<LogStates>> log_states_; // by owner
+    std::shared_ptr<LogStates> last_states_;
+    bool reading_left_logs_ = false;
+    Condition filed_;
     std::unordered_set<ActiveMessage*> partly_read_;
     std::size_t in_flight_ = 0;
     std::size_t in_flight_limit_ = 1000;
@@ -162,6 +186,7 @@ private:
     Timer event_timer_;
     Timer refill_timer_;
     Timer leave_timer_;
+    Timer logged_timer_;
 };
 
 } // namespace bulkhead

@@ -480,6 +480,7 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
     }
     QueuedText text(delivery.fd(), delivery.file_size(), request.data_offset,
                     static_cast<std::size_t>(params_.line_length_limit()));
+    text.begins_at(delivery.begin());
     if (!session->capabilities().eightbitmime && request.encoding != "7bit" && !params_.keep_8bit())
         text.convert_to_7bit();
     std::optional<OutputFilter> filter;

@@ -49,9 +49,9 @@ bool QueuedText::read_cached_file()
     const auto size = static_cast<std::size_t>(size_);
     file_ = std::make_unique_for_overwrite<char[]>(size);
     const iovec target{file_.get(), size};
-    if (::preadv2(fd_, &target, 1, 0, RWF_NOWAIT) != size_)
+    if (::preadv2(fd_, &target, 1, begin_, RWF_NOWAIT) != size_)
         return false;
-    reader_.emplace(std::string_view(file_.get(), size), data_offset_);
+    reader_.emplace(std::string_view(file_.get(), size), data_offset_ - begin_);
     return true;
 }
 

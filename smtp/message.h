@@ -67,6 +67,9 @@ public:
     QueuedText(int fd, std::int64_t size, std::int64_t data_offset, std::size_t line_limit);
     ~QueuedText() override;
 
+    // In the commit log the message begins in the middle of the file.
+    void begins_at(std::int64_t offset) { begin_ = offset; }
+
     // For a server without 8BITMIME: 8-bit parts become quoted-printable or base64.
     void convert_to_7bit() { wants_7bit_ = true; }
 
@@ -86,6 +89,7 @@ private:
     int fd_;
     std::int64_t size_;
     std::int64_t data_offset_;
+    std::int64_t begin_ = 0;
     DataWriter writer_;
     std::unique_ptr<char[]> file_; // a small queue file, whole
     std::optional<ContentReader> reader_;

@@ -144,7 +144,7 @@ Task<> Virtual::deliver(Delivery& delivery)
     const auto stops = co_await offload(look_back);
     if (!stops) {
         if (stops.error().fault == Fault::malformed)
-            (void)mark_corrupt(delivery.fd());
+            delivery.mark_as_corrupt();
         DeliveryStatus damaged =
             status_of(DeliveryOutcome::deferred, "4.3.0", "queue file read error: " + stops.error().context);
         co_await delivery.settle_rest(std::move(damaged));
@@ -190,7 +190,7 @@ Task<DeliveryStatus> Virtual::deliver_one(const Delivery& delivery, std::size_t 
     if (written)
         co_return status_of(DeliveryOutcome::sent, "2.0.0", fmt::format("delivered to {}", kind));
     if (written.error().fault == Fault::malformed)
-        (void)mark_corrupt(delivery.fd());
+        delivery.mark_as_corrupt();
     co_return status_of_failure(written.error(), target->path, shown);
 }
 

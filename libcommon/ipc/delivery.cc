@@ -39,6 +39,8 @@ Message encode(const DeliveryRequest& r)
         .add("queue_id", r.queue_id)
         .add("nexthop", r.nexthop)
         .add("sender", r.sender);
+    if (!r.log_place.empty())
+        m.add("log_place", r.log_place);
     m.add("encoding", r.encoding).add("envelope_id", r.envelope_id).add("rewrite_context", r.rewrite_context);
     m.add("ret_flags", std::int64_t{r.ret_flags}).add("trace_flags", std::int64_t{r.trace_flags});
     m.add("send_options", std::int64_t{r.send_options}).add("data_offset", r.data_offset);
@@ -112,6 +114,7 @@ Result<DeliveryRequest> decode_delivery_request(const Message& message)
     };
     TRY_VOID(text("queue_name", r.queue_name));
     TRY_VOID(text("queue_id", r.queue_id));
+    r.log_place = message.find("log_place").value_or("");
     TRY_VOID(text("nexthop", r.nexthop));
     TRY_VOID(text("sender", r.sender));
     TRY_VOID(text("encoding", r.encoding));

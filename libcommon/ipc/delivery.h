@@ -24,6 +24,7 @@ struct DeliveryRecipient {
 struct DeliveryRequest {
     std::string queue_name; // "active"
     std::string queue_id;
+    std::string log_place; // where the commit log has it (spool/commit_log.h); empty: it has a file
     std::string nexthop;
     std::string sender;   // internal form
     std::string encoding; // "7bit", "8bit" or empty

@@ -46,8 +46,9 @@ enum class Kind : std::uint8_t {
     client_event, // anvil.h
     session,      // hand_over.h
     recipient_owner,
+    queue_logged, // qmgr.h
 };
-inline constexpr auto last_kind = static_cast<std::uint8_t>(Kind::recipient_owner);
+inline constexpr auto last_kind = static_cast<std::uint8_t>(Kind::queue_logged);
 
 class Message
 {

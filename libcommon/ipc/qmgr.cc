@@ -16,6 +16,31 @@ Result<std::string> decode_queue_arrival(const Message& message)
     return std::string(id);
 }
 
+Message encode(const QueueLogged& logged)
+{
+    Message message(Kind::queue_logged);
+    message.add("again", std::int64_t{logged.again}).add("instance", logged.instance);
+    for (const LogPlace& place : logged.places)
+        message.add("place", to_text(place));
+    return message;
+}
+
+Result<QueueLogged> decode_queue_logged(const Message& message)
+{
+    QueueLogged logged;
+    TRY(const auto again, message.number("again"));
+    logged.again = again != 0;
+    TRY(logged.instance, message.number("instance"));
+    Message::Walk walk = message.walk();
+    while (const auto attribute = walk.next()) {
+        if (attribute->name != "place")
+            continue;
+        TRY(LogPlace place, parse_log_place(attribute->value));
+        logged.places.push_back(std::move(place));
+    }
+    return logged;
+}
+
 Message encode(const QueueFlush& request)
 {
     Message message(Kind::queue_flush);

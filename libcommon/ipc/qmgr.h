@@ -5,8 +5,10 @@
 
 #include "async/task.h"
 #include "ipc/channel.h"
+#include "spool/commit_log.h"
 
 #include <string>
+#include <vector>
 
 namespace bulkhead::ipc
 {
@@ -14,6 +16,16 @@ namespace bulkhead::ipc
 // A message is complete and durable in incoming/.  Without an id: there may be several.
 Message encode_queue_arrival(std::string_view queue_id);
 Result<std::string> decode_queue_arrival(const Message& message);
+
+// Messages are durable in the commit log.  again: a while ago, and they are still there.  The
+// answer, ok {instance}, says by a number which queue manager it is that knows them now.
+struct QueueLogged {
+    std::vector<LogPlace> places;
+    bool again = false;
+    std::int64_t instance = 0; // the queue manager that this is meant for; 0: any
+};
+Message encode(const QueueLogged& logged);
+Result<QueueLogged> decode_queue_logged(const Message& message);
 
 // Try again now: one message, the messages for one destination, or all (both empty).
 struct QueueFlush {

@@ -58,6 +58,8 @@ std::string_view name_of(Kind kind)
         return "client event";
     case Kind::session:
         return "session";
+    case Kind::queue_logged:
+        return "queue_logged";
     case Kind::recipient_owner:
         return "whose recipient?";
     }

@@ -54,6 +54,40 @@ Result<NewQueueFile> NewQueueFile::create(const Spool& spool, Queue queue, NewFi
     return file;
 }
 
+// A shared lock keeps the file from who wants it for itself, too.
+static Result<> lock_somehow(int fd, const std::string& path)
+{
+    for (const FileLock kind : {FileLock::exclusive, FileLock::shared}) {
+        TRY(const bool locked, try_lock(fd, kind));
+        if (locked)
+            return {};
+    }
+    return Error{Fault::io, fmt::format("somebody locked the file {}", path), EWOULDBLOCK};
+}
+
+Result<NewQueueFile> NewQueueFile::take_over(const Spool& spool, Queue queue, std::string path,
+                                             const QueueId& id)
+{
+    TRY(UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR));
+    TRY_VOID(lock_somehow(fd.get(), path));
+    std::string target = spool.path_of(queue, id);
+    TRY_VOID(rename_in_spool(spool, path, target));
+    NewQueueFile file(spool, queue, std::move(fd));
+    file.path_ = std::move(target);
+    file.id_ = id;
+    return file;
+}
+
+Result<NewQueueFile> NewQueueFile::create(const Spool& spool, Queue queue, const QueueId& id)
+{
+    std::string temporary;
+    TRY(const UniqueFd fd, open_temporary(spool, queue, temporary));
+    auto file = take_over(spool, queue, temporary, id);
+    if (!file)
+        ::unlinkat(spool.root_fd(), temporary.c_str(), 0);
+    return file;
+}
+
 Result<> NewQueueFile::take_name(std::string temporary, bool long_id, std::uint64_t inode)
 {
     for (int attempt = 0;; ++attempt) {

@@ -51,6 +51,14 @@ public:
     // Fault::io with errno (ENOSPC, EDQUOT, EACCES, …).
     static Result<NewQueueFile> create(const Spool& spool, Queue queue, NewFileOptions options = {});
 
+    // The same with an id that is known: an empty file of the spool, at this path, gets it as
+    // its name.  Who reads the message already may hold a shared lock on the file.
+    // Fault::not_found: it is not there any more.
+    static Result<NewQueueFile> take_over(const Spool& spool, Queue queue, std::string path,
+                                          const QueueId& id);
+    // And without such a file.
+    static Result<NewQueueFile> create(const Spool& spool, Queue queue, const QueueId& id);
+
     NewQueueFile(NewQueueFile&& other) noexcept;
     NewQueueFile& operator=(NewQueueFile&& other) noexcept;
     ~NewQueueFile(); // unlinks unless committed

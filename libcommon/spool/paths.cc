@@ -113,6 +113,7 @@ constexpr std::array rules{
     DirectoryRule{"flush", Owner::mail_owner, Group::any, 0700},
     DirectoryRule{"saved", Owner::mail_owner, Group::any, 0700},
     DirectoryRule{"recycled", Owner::mail_owner, Group::any, 0700},
+    DirectoryRule{"log", Owner::mail_owner, Group::any, 0700},
     DirectoryRule{"private", Owner::mail_owner, Group::any, 0700},
     DirectoryRule{"public", Owner::mail_owner, Group::setgid, 0710},
     DirectoryRule{"pid", Owner::root, Group::any, 0755},

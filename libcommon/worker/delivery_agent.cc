@@ -6,6 +6,7 @@
 #include "log/log.h"
 #include "mail/address.h"
 #include "mail/probe.h"
+#include "spool/commit_log.h"
 #include "spool/envelope.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
@@ -39,7 +40,7 @@ void Delivery::pass_over_done()
     for (std::size_t i = 0; i < settled_.size(); ++i) {
         char type = 0;
         const std::int64_t offset = request_.recipients[i].offset;
-        if (offset < 0 || ::pread(fd(), &type, 1, offset) != 1 ||
+        if (offset < 0 || ::pread(fd(), &type, 1, base_ + offset) != 1 ||
             type != static_cast<char>(RecordType::recipient_done))
             continue;
         settled_[i] = true;
@@ -94,11 +95,51 @@ void Delivery::close(std::size_t index, DeliveryOutcome outcome)
     report_.outcomes[index] = outcome;
     const std::int64_t offset = request_.recipients[index].offset;
     if (outcome != DeliveryOutcome::deferred && offset >= 0) {
-        const auto marked = mark_recipient_done(file_.fd.get(), offset);
+        auto marked = mark_recipient_done(fd(), base_ + offset);
+        if (marked && name_) // it may have got a file meanwhile
+            marked = repeat_mark(name_.get(), offset);
         if (!marked)
             log::warn(fmt::format("{}: cannot mark recipient as done: {}", request_.queue_id,
                                   marked.error().context));
     }
+}
+
+void Delivery::mark_as_corrupt() const
+{
+    (void)mark_corrupt(name_ ? name_.get() : fd());
+}
+
+// A message that has got a file since the request was sent is opened as one.
+Result<> Delivery::open(const Spool& spool)
+{
+    TRY(const QueueId id, QueueId::parse(request_.queue_id));
+    const auto queue = queue_from_name(request_.queue_name);
+    if (!queue)
+        return Error{Fault::malformed, "unknown queue " + request_.queue_name};
+    if (!request_.log_place.empty()) {
+        TRY(const LogPlace place, parse_log_place(request_.log_place));
+        auto logged = open_logged(spool, place);
+        if (logged) {
+            fd_ = std::move(logged->segment);
+            name_ = std::move(logged->name);
+            base_ = logged->begin;
+            size_ = logged->end - logged->begin;
+            request_.data_offset += base_;
+        } else if (logged.error().fault != Fault::not_found) {
+            return logged.error();
+        }
+    }
+    if (!fd_) {
+        TRY(OpenQueueFile file, open_queue_file(spool, *queue, id, Access::read_write));
+        if (!request_.log_place.empty() && !file.info.is_ready())
+            return Error{Fault::refused, "queue file is being written"};
+        fd_ = std::move(file.fd);
+        size_ = file.info.size;
+    }
+    TRY(const bool locked, try_lock(name_ ? name_.get() : fd(), FileLock::shared));
+    if (!locked)
+        return Error{Fault::refused, "queue file is locked by another process"};
+    return {};
 }
 
 Result<> DeliveryAgent::before_jail()
@@ -301,24 +342,12 @@ Task<ipc::Message> DeliveryAgent::answer(const ipc::Message& message)
     delivery.settled_.assign(delivery.request_.recipients.size(), false);
     delivery.report_.outcomes.assign(delivery.request_.recipients.size(), DeliveryOutcome::deferred);
 
-    const auto open_file = [&]() -> Result<OpenQueueFile> {
-        TRY(const QueueId id, QueueId::parse(delivery.request_.queue_id));
-        const auto queue = queue_from_name(delivery.request_.queue_name);
-        if (!queue)
-            return Error{Fault::malformed, "unknown queue " + delivery.request_.queue_name};
-        TRY(OpenQueueFile file, open_queue_file(*spool_, *queue, id, Access::read_write));
-        TRY(const bool locked, try_lock(file.fd.get(), FileLock::shared));
-        if (!locked)
-            return Error{Fault::refused, "queue file is locked by another process"};
-        return file;
-    };
-    auto file = open_file();
+    const auto file = delivery.open(*spool_);
     if (!file) {
         log::warn(
             fmt::format("{}: cannot open queue file: {}", delivery.request_.queue_id, file.error().context));
         co_return ipc::failure(file.error().context);
     }
-    delivery.file_ = std::move(*file);
     delivery.pass_over_done();
     if (!delivery.all_settled())
         co_await deliver(delivery);

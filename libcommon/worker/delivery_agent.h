@@ -44,8 +44,13 @@ class Delivery
 {
 public:
     const ipc::DeliveryRequest& request() const { return request_; }
-    int fd() const { return file_.fd.get(); }
-    std::int64_t file_size() const { return file_.info.size; }
+    // Where the text is: from request().data_offset on.  The message begins at begin(); in the
+    // commit log other messages stand in front of it and behind it.
+    int fd() const { return fd_.get(); }
+    std::int64_t begin() const { return base_; }
+    std::int64_t file_size() const { return size_; }
+    // The text cannot be read: qmgr shall put the message aside.
+    void mark_as_corrupt() const;
 
     // True when this recipient's fate is settled already.
     bool is_settled(std::size_t index) const { return settled_[index]; }
@@ -69,11 +74,16 @@ public:
 
 private:
     friend class DeliveryAgent;
+    Result<> open(const Spool& spool);
     void pass_over_done();
 
     class DeliveryAgent* agent_ = nullptr;
     ipc::DeliveryRequest request_;
-    OpenQueueFile file_;
+
+    UniqueFd fd_;   // the queue file, or the log's segment
+    UniqueFd name_; // in the log: the file that holds the lock
+    std::int64_t base_ = 0;
+    std::int64_t size_ = 0;
     std::vector<bool> settled_;
     ipc::DeliveryReport report_;
 };
