@@ -108,7 +108,7 @@ std::optional<int> address(Sendmail& self)
         return self.fail_about_sender("-V option requires non-null sender address");
     const std::string characters = self.config.get("verp_delimiter_filter");
     if (envelope.verp.find_first_not_of(characters) != envelope.verp.npos)
-        return self.command.fail(EX_USAGE, "-XV requires two characters from " + characters);
+        return self.fail("-V requires two characters from " + characters);
     if (self.call.wants_verp && envelope.verp.empty())
         envelope.verp = self.config.get("default_verp_delimiters");
     return std::nullopt;

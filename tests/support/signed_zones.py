@@ -17,7 +17,7 @@ AVAILABLE = all(shutil.which(tool) for tool in ('nsd', 'ldns-signzone', 'ldns-ke
 
 class SignedNameServer(name_server.NameServer):
     def __init__(self, folder, zones, unsigned=(), forged=()):
-        self.folder = pathlib.Path(folder)
+        self.folder, self.search = pathlib.Path(folder), ''
         self.address = self.own_address()
         self.anchors = self.folder / 'anchors'
         self.anchors.write_text('')
