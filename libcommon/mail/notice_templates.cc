@@ -142,18 +142,28 @@ Result<BounceTemplates> read_templates(std::string_view text, std::string_view f
     return templates;
 }
 
+// A line that the text does not have.
+static std::string end_of(const BounceTemplate& text)
+{
+    std::string end = "EOF";
+    while (std::ranges::find(text.lines, end) != text.lines.end())
+        end += "_";
+    return end;
+}
+
 std::string written_templates(const BounceTemplates& templates)
 {
     std::string out;
     for (const BounceTemplate& each : templates) {
-        out += fmt::format("{}{}_template = <<EOF\nCharset: {}\nFrom: {}\nSubject: {}\n",
-                           out.empty() ? "" : "\n", each.name, each.charset, each.from, each.subject);
+        const std::string end = end_of(each);
+        out += fmt::format("{}{}_template = <<{}\nCharset: {}\nFrom: {}\nSubject: {}\n",
+                           out.empty() ? "" : "\n", each.name, end, each.charset, each.from, each.subject);
         if (!each.postmaster_subject.empty())
             out += fmt::format("Postmaster-Subject: {}\n", each.postmaster_subject);
         out.push_back('\n');
         for (const std::string& line : each.lines)
             out += line + "\n";
-        out += "EOF\n";
+        out += end + "\n";
     }
     return out;
 }

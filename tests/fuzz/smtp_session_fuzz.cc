@@ -196,8 +196,12 @@ Task<> play_client(Talk* talk)
         if (sent && !world.probes)
             ++talk->texts_sent;
     }
+    // Unless the server has said it itself.
     const std::string transcript = session.transcript();
-    check(transcript.find("secret") == transcript.npos);
+    std::string said;
+    for (const std::string_view piece : talk->pieces)
+        said += piece;
+    check(transcript.find("secret") == transcript.npos || printable(said, true).find("secret") != said.npos);
     co_await session.quit();
     ::shutdown(talk->held.get(), SHUT_WR);
     talk->one_less();

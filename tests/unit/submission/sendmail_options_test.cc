@@ -99,7 +99,7 @@ TEST(SendmailOptions, RefusesWhatWouldMeanSomethingElse)
         {"sendmail", "-q", "r"},
         {"sendmail", "-I", "r"},
         {"sendmail", "-qx"},
-        {"sendmail", "-XVab", "r"},
+        {"sendmail", "-XV+", "r"},
         {"sendmail", "-X/tmp/log", "r"},
     };
     for (const auto& line : lines)
