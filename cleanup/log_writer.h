@@ -75,7 +75,7 @@ public:
     // The folder, which is_empty(); nothing else may be called then.  Blocks.
     void remove();
 
-    bool is_empty(); // no message is in it, or about to be
+    bool is_empty();                                      // no message is in it, or about to be
     bool is_at_work() const { return scope_.size() > 0; } // its own coroutines, or threads for them
     LogStates& states() { return *states_; }
 

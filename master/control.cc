@@ -30,12 +30,10 @@ bool is_root(int fd)
 
 Result<std::unique_ptr<ControlDoor>> ControlDoor::open(const std::string& path, Handler handler)
 {
-    const mode_t mask = ::umask(0177); // there is never a moment with another mode
-    auto fd = listen_unix(path, 16);
-    ::umask(mask);
-    if (!fd)
-        return fd.error();
-    return std::unique_ptr<ControlDoor>(new ControlDoor(*std::move(fd), path, std::move(handler)));
+    TRY(UniqueFd fd, listen_unix(path, 16));
+    if (::chmod(path.c_str(), 0600) != 0)
+        return system_error("chmod " + path);
+    return std::unique_ptr<ControlDoor>(new ControlDoor(std::move(fd), path, std::move(handler)));
 }
 
 ControlDoor::ControlDoor(UniqueFd fd, std::string path, Handler handler)

@@ -75,12 +75,10 @@ struct NumberedLines {
         if (rest.empty())
             return std::nullopt;
         const auto end = std::min(rest.find('\n'), rest.size());
-        std::string_view line = rest.substr(0, end);
+        const std::string_view line = rest.substr(0, end);
         rest.remove_prefix(std::min(end + 1, rest.size()));
         ++number;
-        if (line.ends_with('\r'))
-            line.remove_suffix(1);
-        return line;
+        return line.substr(0, line.find_last_not_of('\r') + 1);
     }
 };
 

@@ -40,7 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(without_marks(bytes).size() == bytes.size());
     if (size > max_log_image)
         return 0;
-    const auto found = read_log_segment(entry_of(bytes, key) + std::string(bytes), key);
+    const std::string segment = entry_of(bytes, key) + std::string(bytes);
+    const auto found = read_log_segment(segment, key);
     require(!found.empty() && found.front().intact && found.front().image == bytes);
     return 0;
 }
