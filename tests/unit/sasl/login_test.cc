@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -241,7 +242,7 @@ TEST(StoredCredentials, Schemes)
 TEST(StoredCredentials, NobodyTakesAsLongAsSomebody)
 {
     const auto somebody = make_credentials("geheim", "yescrypt", false);
-    const auto time = [](const Credentials& credentials) {
+    const auto once = [](const Credentials& credentials) {
         timespec begin{};
         timespec end{};
         ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
@@ -249,6 +250,10 @@ TEST(StoredCredentials, NobodyTakesAsLongAsSomebody)
         ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
         return static_cast<double>(end.tv_sec - begin.tv_sec) * 1e9 +
                static_cast<double>(end.tv_nsec - begin.tv_nsec);
+    };
+    // The first one also pays for memory.
+    const auto time = [&](const Credentials& credentials) {
+        return std::min({once(credentials), once(credentials), once(credentials)});
     };
     EXPECT_GT(time(Credentials()), time(*somebody) / 4);
 }
