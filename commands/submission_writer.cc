@@ -101,7 +101,7 @@ Result<> SubmissionWriter::take_line(std::string_view line, bool complete)
 {
     if (first_line_ && complete && rules_.endings == LineEndings::strict)
         fixes_endings_ = line.ends_with('\r');
-    first_line_ = false;
+    first_line_ = first_line_ && !complete;
     while (complete && fixes_endings_ && line.ends_with('\r'))
         line.remove_suffix(1);
     if (!inside_ && complete && line == "." && rules_.dot_ends) {
