@@ -109,8 +109,10 @@ Result<> SubmissionWriter::take_line(std::string_view line, bool complete)
         return {};
     }
     // Mailbox separators in front of the headers are none of them.
-    if (before_text_ && complete && (line.starts_with("From ") || line.starts_with(">From ")))
+    if (inside_ ? in_separator_ : before_text_ && (line.starts_with("From ") || line.starts_with(">From "))) {
+        in_separator_ = inside_ = !complete;
         return {};
+    }
     before_text_ = false;
     if (in_headers_)
         take_header_line(line);

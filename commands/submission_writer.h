@@ -65,8 +65,9 @@ private:
     SubmissionEnvelope envelope_;
     SubmissionRules rules_;
     std::string out_;
-    std::string line_;    // an unfinished line, at most one text record of it
-    bool inside_ = false; // parts of this line have been written
+    std::string line_;          // an unfinished line, at most one text record of it
+    bool inside_ = false;       // parts of this line have been written
+    bool in_separator_ = false; // of a mailbox, which is left out
     bool first_line_ = true;
     bool before_text_ = true; // only mailbox separators so far
     bool fixes_endings_ = true;
