@@ -115,9 +115,9 @@ void for_each_table(std::string_view value, const auto& use, int depth = 0)
 bool is_expanded_late(std::string_view name)
 {
     static constexpr std::array<std::string_view, 2> others{"command_execution_directory", "forward_path"};
-    const KnownParameter* known = find_known_parameter(name);
+    const auto known = find_known_parameter(name);
     return std::ranges::find(others, name) != others.end() ||
-           (known != nullptr && known->type == "string (expanded at use)");
+           (known && known->type == "string (expanded at use)");
 }
 
 ParameterNames::ParameterNames(const Config& config, const std::vector<ServiceLine>& services)
@@ -141,7 +141,7 @@ bool ParameterNames::is_known(std::string_view name) const
 {
     const std::string text(name);
     return builtin_.contains(text) || service_.contains(text) || user_.contains(text) ||
-           find_known_parameter(name) != nullptr;
+           find_known_parameter(name);
 }
 
 // x_destination_concurrency_limit and its like for each delivery service.

@@ -79,8 +79,8 @@ static Result<std::string> first_line_of(const std::string& path)
 Result<> Config::check()
 {
     for (const auto& [name, setting] : main_.settings()) {
-        const KnownParameter* known = find_known_parameter(name);
-        if (known == nullptr || is_expanded_late(*known))
+        const auto known = find_known_parameter(name);
+        if (!known || is_expanded_late(*known))
             continue;
         const auto value = expanded(name);
         if (!value)
@@ -136,7 +136,7 @@ std::optional<std::string> Config::default_value(std::string_view name) const
         return value;
     if (const auto value = product_default(name))
         return std::string(*value);
-    if (const KnownParameter* known = find_known_parameter(name))
+    if (const auto known = find_known_parameter(name))
         return std::string(known->default_value);
     if (const auto parts = split_transport_name(name))
         return fmt::format("${}", parts->default_name);
@@ -249,7 +249,7 @@ std::vector<UnknownName> Config::unknown_names(std::span<const ServiceEntry> ser
 
     std::vector<UnknownName> unknown;
     for (const auto& [name, setting] : main_.settings()) {
-        if (find_known_parameter(name) != nullptr || used.contains(name))
+        if (find_known_parameter(name) || used.contains(name))
             continue;
         const auto parts = split_transport_name(name);
         if (parts && (services.empty() || std::ranges::any_of(services, [&](const ServiceEntry& service) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 
 namespace bulkhead
@@ -90,6 +91,73 @@ constexpr auto table = [] {
 }();
 static_assert(std::ranges::none_of(table, &std::string_view::empty, &KnownParameter::help));
 
+// What the programs carry: the table without pointers.  Each of the views above would be a
+// relocation, and 200 KB of memory of its own in each process before its first line runs.
+struct Text {
+    std::uint32_t at = 0;
+    std::uint32_t size = 0;
+};
+using Texts = std::array<Text, 5>; // name, area, type, default value, help
+constexpr std::array<std::string_view, 5> texts_of(const KnownParameter& row)
+{
+    return {row.name, row.area, row.type, row.default_value, row.help};
+}
+
+struct PackedRow {
+    Texts texts{};
+    ParameterStatus status{};
+    ParameterOrigin origin{};
+    std::uint8_t tier = 0;
+};
+
+constexpr std::size_t text_bytes = [] {
+    std::size_t sum = 0;
+    for (const KnownParameter& row : table)
+        for (const std::string_view text : texts_of(row))
+            sum += text.size();
+    return sum;
+}();
+
+struct Packed {
+    std::array<char, text_bytes> text{};
+    std::array<PackedRow, table.size()> rows{};
+};
+
+constexpr Packed packed = [] {
+    Packed all;
+    std::uint32_t at = 0;
+    for (std::size_t i = 0; i < table.size(); ++i) {
+        PackedRow& row = all.rows[i];
+        row.status = table[i].status;
+        row.origin = table[i].origin;
+        row.tier = table[i].tier;
+        Text* next = row.texts.data();
+        for (const std::string_view text : texts_of(table[i])) {
+            __builtin_memcpy(all.text.data() + at, text.data(), text.size());
+            *next++ = {at, static_cast<std::uint32_t>(text.size())};
+            at += static_cast<std::uint32_t>(text.size());
+        }
+    }
+    return all;
+}();
+
+std::string_view view(const Text& text)
+{
+    return {packed.text.data() + text.at, text.size};
+}
+
+KnownParameter unpack(const PackedRow& row)
+{
+    return {.name = view(row.texts[0]),
+            .status = row.status,
+            .origin = row.origin,
+            .tier = row.tier,
+            .area = view(row.texts[1]),
+            .type = view(row.texts[2]),
+            .default_value = view(row.texts[3]),
+            .help = view(row.texts[4])};
+}
+
 // What our product says instead of the compatible release.  syslog_name stays as it
 // is: log tools look for postfix/smtpd.  The two smtpd_forbid_ defaults are
 // those of release 3.9: without them another server's leniency lets mail be
@@ -131,15 +199,21 @@ constexpr InstalledDefault installed_defaults[] = {
 
 } // namespace
 
-std::span<const KnownParameter> known_parameters()
+std::vector<KnownParameter> known_parameters()
 {
-    return table;
+    std::vector<KnownParameter> all;
+    all.reserve(packed.rows.size());
+    std::ranges::transform(packed.rows, std::back_inserter(all), unpack);
+    return all;
 }
 
-const KnownParameter* find_known_parameter(std::string_view name)
+std::optional<KnownParameter> find_known_parameter(std::string_view name)
 {
-    const auto it = std::ranges::lower_bound(table, name, {}, &KnownParameter::name);
-    return it != table.end() && it->name == name ? &*it : nullptr;
+    const auto name_of = [](const PackedRow& row) { return view(row.texts.front()); };
+    const auto it = std::ranges::lower_bound(packed.rows, name, {}, name_of);
+    if (it == packed.rows.end() || name_of(*it) != name)
+        return std::nullopt;
+    return unpack(*it);
 }
 
 std::string_view status_text(ParameterStatus status)
@@ -157,15 +231,14 @@ std::string_view status_text(ParameterStatus status)
 
 std::optional<KnownParameter> describe_parameter(std::string_view name)
 {
-    if (const KnownParameter* row = find_known_parameter(name))
-        return *row;
+    if (const auto row = find_known_parameter(name))
+        return row;
     const auto parts = split_transport_name(name);
-    const KnownParameter* common = parts ? find_known_parameter(parts->default_name) : nullptr;
-    if (common == nullptr)
+    auto described = parts ? find_known_parameter(parts->default_name) : std::nullopt;
+    if (!described)
         return std::nullopt;
-    KnownParameter described = *common;
-    described.name = name;
-    described.origin = service;
+    described->name = name;
+    described->origin = service;
     return described;
 }
 

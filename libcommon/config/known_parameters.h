@@ -2,11 +2,11 @@
 // release, older names that are still accepted, newer ones, and our own, with
 // default, type, area, help and what they do here.  A constant table
 // (known_parameters.inc), sorted by name: a lookup costs a binary search, start-up nothing.
+// All views point into the table.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -43,8 +43,8 @@ struct KnownParameter {
 
 // By name, ascending.  Defaults are the compatible release's; what our product
 // says instead (names, folders, versions) is in product_default().
-std::span<const KnownParameter> known_parameters();
-const KnownParameter* find_known_parameter(std::string_view name);
+std::vector<KnownParameter> known_parameters();
+std::optional<KnownParameter> find_known_parameter(std::string_view name);
 
 // What is known of a name, also of one that is made of a transport's name and a suffix
 // ("relay_destination_rate_delay"): then all but name, default and origin

@@ -18,8 +18,8 @@ ParamBase::ParamBase(ParamSet* set, std::string name, std::string_view default_v
     if (!set->name_change_)
         return;
     std::string changed = set->name_change_(name_);
-    const KnownParameter* known = find_known_parameter(changed);
-    if (known == nullptr)
+    const auto known = find_known_parameter(changed);
+    if (!known)
         return;
     name_ = std::move(changed);
     default_ = known->default_value; // the table lives as long as the program
@@ -48,10 +48,10 @@ std::vector<std::string> ParamSet::disagreements() const
 {
     std::vector<std::string> lines;
     for (const ParamBase* param : params_) {
-        const KnownParameter* known = find_known_parameter(param->name());
-        if (known == nullptr && !split_transport_name(param->name()))
+        const auto known = find_known_parameter(param->name());
+        if (!known && !split_transport_name(param->name()))
             lines.push_back(fmt::format("{}: not in the table of known names", param->name()));
-        else if (known != nullptr && known->default_value != param->default_value() &&
+        else if (known && known->default_value != param->default_value() &&
                  product_default(param->name()) != param->default_value())
             lines.push_back(fmt::format("{}: declared default \"{}\", table \"{}\"", param->name(),
                                         param->default_value(), known->default_value));
