@@ -4,17 +4,18 @@
 #include "os/files.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <utility>
+#include <vector>
 
 namespace bulkhead
 {
 
 static constexpr std::size_t answer_limit = 64 * 1024;
-static constexpr int cannot_execute = 127;
 
 static Result<std::pair<UniqueFd, UniqueFd>> make_pipe()
 {
@@ -24,32 +25,34 @@ static Result<std::pair<UniqueFd, UniqueFd>> make_pipe()
     return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 
-[[noreturn]] static void become_postdrop(const std::string& program,
-                                         const std::optional<std::string>& directory)
+// Our memory is not copied for a process that becomes another program at once.
+static Result<pid_t> spawn(const std::string& program, const std::vector<const char*>& arguments, int input,
+                           int output)
 {
-    if (directory)
-        ::execl(program.c_str(), "postdrop", "-r", "-c", directory->c_str(), nullptr);
-    else
-        ::execl(program.c_str(), "postdrop", "-r", nullptr);
-    ::_exit(cannot_execute);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    pid_t pid = 0;
+    const int fault = ::posix_spawn(&pid, program.c_str(), &actions, nullptr,
+                                    const_cast<char* const*>(arguments.data()), environ);
+    ::posix_spawn_file_actions_destroy(&actions);
+    if (fault != 0)
+        return system_error(program, fault);
+    return pid;
 }
 
 Result<PostdropClient> PostdropClient::start(const std::string& program,
                                              const std::optional<std::string>& directory)
 {
-    if (::access(program.c_str(), X_OK) != 0)
-        return system_error(program);
     TRY(auto input, make_pipe());
     TRY(auto output, make_pipe());
+    std::vector<const char*> arguments{"postdrop", "-r"};
+    if (directory)
+        arguments.insert(arguments.end(), {"-c", directory->c_str()});
+    arguments.push_back(nullptr);
     PostdropClient client;
-    client.pid_ = ::fork();
-    if (client.pid_ < 0)
-        return system_error("fork");
-    if (client.pid_ == 0) {
-        ::dup2(input.first.get(), STDIN_FILENO);
-        ::dup2(output.second.get(), STDOUT_FILENO);
-        become_postdrop(program, directory);
-    }
+    TRY(client.pid_, spawn(program, arguments, input.first.get(), output.second.get()));
     client.in_ = std::move(input.second);
     client.out_ = std::move(output.first);
     return client;
