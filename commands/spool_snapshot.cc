@@ -2,8 +2,14 @@
 
 #include "config/config.h"
 #include "ipc/shown_file.h"
+#include "os/files.h"
+#include "spool/commit_log.h"
+#include "spool/marks.h"
 #include "spool/queue_file.h"
 #include "spool/scan.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <limits>
 
@@ -47,9 +53,27 @@ Result<Spool> open_configured_spool(const Config& config)
     return Spool::open(std::move(layout));
 }
 
+// A message of the commit log, as the file that it would be.
+static Result<OpenQueueFile> as_file(const LeftLog::Message& message)
+{
+    OpenQueueFile file;
+    file.fd.reset(::memfd_create("message", MFD_CLOEXEC));
+    if (!file.fd)
+        return system_error("memfd_create");
+    TRY_VOID(write_all(file.fd.get(), message.image));
+    file.info.mode = S_IFREG | file_mode::ready;
+    file.info.size = static_cast<std::int64_t>(message.image.size());
+    return file;
+}
+
 Result<> read_queue(const Spool& spool, Queue queue, bool with_message_id,
                     const std::function<void(SnapshotMessage)>& see)
 {
+    if (queue == Queue::incoming)
+        for (const LeftLog::Message& message : logged_messages(spool)) {
+            TRY(const OpenQueueFile file, as_file(message));
+            see(read_message(spool, queue, message.place.id, file, with_message_id));
+        }
     auto scan = QueueScan::open(spool, queue);
     if (!scan)
         return scan.error();
@@ -76,8 +100,8 @@ std::optional<SnapshotMessage> read_located_message(const Spool& spool, Queue qu
 
 Result<std::size_t> count_queue(const Spool& spool, Queue queue)
 {
+    std::size_t count = queue == Queue::incoming ? count_logged(spool) : 0; // first: see commit_log.h
     TRY(QueueScan scan, QueueScan::open(spool, queue));
-    std::size_t count = 0;
     for (;;) {
         TRY(const auto entry, scan.next());
         if (!entry)

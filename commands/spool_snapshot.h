@@ -25,7 +25,8 @@ struct SnapshotMessage {
 // The spool that a main.cf names.
 Result<Spool> open_configured_spool(const Config& config);
 
-// Calls `see` for each complete message of the queue.  with_message_id: looks for the
+// Calls `see` for each complete message of the queue; those of the commit log, which have no
+// file yet, are shown in incoming.  with_message_id: looks for the
 // Message-ID header too.
 Result<> read_queue(const Spool& spool, Queue queue, bool with_message_id,
                     const std::function<void(SnapshotMessage)>& see);
@@ -34,7 +35,8 @@ Result<> read_queue(const Spool& spool, Queue queue, bool with_message_id,
 std::optional<SnapshotMessage> read_located_message(const Spool& spool, Queue queue, const QueueId& id,
                                                     const std::string& path);
 
-// How many complete messages the queue holds, without reading them.
+// How many complete messages the queue holds, without reading them; incoming has those of the
+// commit log too.  Queues are to be counted in the order that mail takes.
 Result<std::size_t> count_queue(const Spool& spool, Queue queue);
 
 } // namespace bulkhead

@@ -202,6 +202,14 @@ void LogStates::set(std::uint32_t slot, std::uint64_t serial, LogState state)
         ;
 }
 
+std::size_t LogStates::count_alive() const
+{
+    return static_cast<std::size_t>(std::ranges::count_if(shared_->slots, [](const auto& slot) {
+        const std::uint64_t value = slot.load(std::memory_order_acquire);
+        return value != 0 && static_cast<LogState>(value & 3) == LogState::alive;
+    }));
+}
+
 // ---- one message -----------------------------------------------------------------
 
 Result<std::string> read_log_image(int segment, const LogKey& key, const LogPlace& place)
@@ -354,27 +362,28 @@ std::vector<LeftLog> LeftLog::find(const Spool& spool)
     return left;
 }
 
-Result<std::vector<LeftLog::Message>> LeftLog::messages() const
+static Result<std::vector<LeftLog::Message>> read_log(const Spool& spool, const std::string& owner,
+                                                       const LogStates& states)
 {
-    std::vector<Message> found;
+    std::vector<LeftLog::Message> found;
     std::vector<std::uint64_t> batches; // of each message
     std::uint64_t last_batch = 0;
-    for (const std::string& name : names_in(*spool_, log_path(owner_))) {
+    for (const std::string& name : names_in(spool, log_path(owner))) {
         const auto number =
             name.starts_with('s') ? parse_unsigned(std::string_view(name).substr(1)) : std::nullopt;
         if (!number)
             continue;
         const auto segment = static_cast<std::uint32_t>(*number);
-        TRY(const UniqueFd fd, open_at(spool_->root_fd(), log_segment_path(owner_, segment), O_RDONLY));
+        TRY(const UniqueFd fd, open_at(spool.root_fd(), log_segment_path(owner, segment), O_RDONLY));
         TRY(const std::string bytes, read_whole(fd.get()));
-        for (LogEntry& entry : read_log_segment(bytes, states_->key())) {
+        for (LogEntry& entry : read_log_segment(bytes, states.key())) {
             const LogHeader& header = entry.header;
             if (entry.intact)
                 last_batch = std::max(last_batch, header.batch);
             auto id = QueueId::parse(header.id);
-            if (!id || header.slot >= log_slots || states_->of(header.slot, header.serial) != LogState::alive)
+            if (!id || header.slot >= log_slots || states.of(header.slot, header.serial) != LogState::alive)
                 continue;
-            LogPlace place{owner_,        segment,       header.slot, static_cast<std::int64_t>(entry.offset),
+            LogPlace place{owner,        segment,       header.slot, static_cast<std::int64_t>(entry.offset),
                            header.serial, *std::move(id)};
             found.push_back({std::move(place), std::string(entry.image), entry.intact});
             batches.push_back(header.batch);
@@ -384,9 +393,14 @@ Result<std::vector<LeftLog::Message>> LeftLog::messages() const
     // its sync was never over.
     std::size_t i = 0;
     std::erase_if(found,
-                  [&](const Message& message) { return batches[i++] >= last_batch && !message.intact; });
-    std::ranges::sort(found, {}, [](const Message& message) { return message.place.serial; });
+                  [&](const LeftLog::Message& message) { return batches[i++] >= last_batch && !message.intact; });
+    std::ranges::sort(found, {}, [](const LeftLog::Message& message) { return message.place.serial; });
     return found;
+}
+
+Result<std::vector<LeftLog::Message>> LeftLog::messages() const
+{
+    return read_log(*spool_, owner_, *states_);
 }
 
 // Written but perhaps not to its end: by a process that died, and never marked as filed.
@@ -440,6 +454,35 @@ Result<bool> LeftLog::restore(const Message& message)
 void LeftLog::remove()
 {
     remove_log(*spool_, owner_);
+}
+
+// ---- for those who only look ---------------------------------------------------------
+
+std::size_t count_logged(const Spool& spool)
+{
+    std::size_t count = 0;
+    for (const std::string& owner : names_in(spool, std::string(log_folder))) {
+        const auto states = is_owner_name(owner) ? LogStates::open(spool, owner) : Error(Fault::malformed, owner);
+        if (states)
+            count += states->count_alive();
+    }
+    return count;
+}
+
+std::vector<LeftLog::Message> logged_messages(const Spool& spool)
+{
+    std::vector<LeftLog::Message> all;
+    for (const std::string& owner : names_in(spool, std::string(log_folder))) {
+        const auto states = is_owner_name(owner) ? LogStates::open(spool, owner) : Error(Fault::malformed, owner);
+        if (!states || states->count_alive() == 0)
+            continue;
+        auto messages = read_log(spool, owner, *states);
+        if (!messages)
+            continue;
+        std::erase_if(*messages, [](const LeftLog::Message& message) { return !message.intact; });
+        std::ranges::move(*messages, std::back_inserter(all));
+    }
+    return all;
 }
 
 } // namespace bulkhead

@@ -74,6 +74,8 @@ public:
     const LogKey& key() const { return key_; }
     LogState of(std::uint32_t slot, std::uint64_t serial) const;
     void set(std::uint32_t slot, std::uint64_t serial, LogState state);
+    // Slots whose message was said to be alive, and nothing since.
+    std::size_t count_alive() const;
 
 private:
     struct Layout;
@@ -142,6 +144,15 @@ private:
 // A message gets a file in incoming/, unless it has one somewhere, even when its name is gone.
 // True: it has one now; false: somebody is writing it.
 Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog::Message& message);
+
+// ---- for those who only look ----
+
+// How many messages are alive in all folders.  A message that leaves for a queue is there
+// before it is no longer counted here: whoever looks here first misses none.
+std::size_t count_logged(const Spool& spool);
+
+// The same messages.  What is being written, or damaged, is left out.
+std::vector<LeftLog::Message> logged_messages(const Spool& spool);
 
 // The folder with its lock; a second process gets Fault::refused.
 Result<UniqueFd> lock_log(const Spool& spool, std::string_view owner);
