@@ -27,7 +27,7 @@ constexpr std::size_t names_at_a_time = 32; // made in one go, and then a pause
 constexpr Milliseconds making_pause{500};   // names for those that became files: slowly,
                                             // where much is filed a log is of little use
 constexpr std::size_t few_names = 32;
-constexpr std::int64_t zero_block = 1024 * 1024;
+constexpr std::int64_t zero_block = 64 * 1024;
 const std::string zeros(static_cast<std::size_t>(zero_block), '\0');
 
 class RealDisk final : public LogDisk
@@ -401,6 +401,7 @@ void LogWriter::finished(Batch& batch, const Result<>& written)
         slot.use = Use::logged;
         ++batch.segment->alive;
         if (written) {
+            states_->set(commit->name.slot, commit->place.serial, LogState::alive); // for those who count
             durable.push_back(commit->place);
             continue;
         }

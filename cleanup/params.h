@@ -122,7 +122,7 @@ struct CleanupParams : ParamSet {
     // ---- the rest ----
     Param<Seconds> delay_warning_time{this, "delay_warning_time", "0h", at_least(0).in('h'),
                                       "when a sender is told that mail is delayed, 0: never"};
-    Param<bool> commit_log{this, "commit_log", "no",
+    Param<bool> commit_log{this, "commit_log", "yes",
                            "under load, new messages share a log and get a file only when they have to wait"};
     Param<std::string> rewrite_service{this, "rewrite_service_name", "rewrite", "who completes addresses"};
     Param<std::string> queue_service{this, "queue_service_name", "qmgr", "who is told of new mail"};
