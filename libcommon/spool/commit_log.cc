@@ -136,7 +136,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 Result<LogStates> LogStates::create(const Spool& spool, std::string_view owner, const LogKey& key)
 {
     const std::string path = log_path(owner) + std::string(states_name);
-    TRY(const UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR | O_CREAT | O_EXCL, file_mode::unfinished));
+    TRY(UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR | O_CREAT | O_EXCL, file_mode::unfinished));
     std::string bytes(states_magic);
     bytes.append(key.data(), key.size());
     bytes.resize(sizeof(Layout)); // written, not just reserved: a full disk shows now
@@ -145,35 +145,35 @@ Result<LogStates> LogStates::create(const Spool& spool, std::string_view owner, 
         return written.error();
     if (::fsync(fd.get()) != 0)
         return file_error("fsync", path);
-    return map(fd.get(), path);
+    return map(std::move(fd), path);
 }
 
 Result<LogStates> LogStates::open(const Spool& spool, std::string_view owner)
 {
     const std::string path = log_path(owner) + std::string(states_name);
-    TRY(const UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR));
-    return map(fd.get(), path);
+    TRY(UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR));
+    return map(std::move(fd), path);
 }
 
-Result<LogStates> LogStates::map(int fd, const std::string& path)
+Result<LogStates> LogStates::map(UniqueFd file, const std::string& path)
 {
     struct stat st{};
-    if (::fstat(fd, &st) != 0)
+    if (::fstat(file.get(), &st) != 0)
         return file_error("stat", path);
     if (!S_ISREG(st.st_mode) || st.st_size != static_cast<off_t>(sizeof(Layout)))
         return Error{Fault::malformed, path + " is not complete"};
-    void* const memory = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void* const memory = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
     if (memory == MAP_FAILED)
         return file_error("map", path);
     auto* const shared = std::launder(static_cast<Layout*>(memory));
-    LogStates states(shared, shared->key);
+    LogStates states(std::move(file), shared, shared->key);
     if (std::string_view(shared->magic.data(), shared->magic.size()) != states_magic)
         return Error{Fault::malformed, path + " is damaged"};
     return states;
 }
 
 LogStates::LogStates(LogStates&& other) noexcept
-    : shared_(std::exchange(other.shared_, nullptr)), key_(other.key_)
+    : file_(std::move(other.file_)), shared_(std::exchange(other.shared_, nullptr)), key_(other.key_)
 {
 }
 
@@ -200,6 +200,11 @@ void LogStates::set(std::uint32_t slot, std::uint64_t serial, LogState state)
            !value.compare_exchange_weak(before, serial << 2 | static_cast<std::uint64_t>(state),
                                         std::memory_order_release, std::memory_order_relaxed))
         ;
+}
+
+Result<> LogStates::sync() const
+{
+    return ::fdatasync(file_.get()) == 0 ? Result<>() : system_error("fdatasync states");
 }
 
 // ---- one message -----------------------------------------------------------------
