@@ -395,15 +395,17 @@ Result<std::vector<LeftLog::Message>> LeftLog::messages() const
 }
 
 // Written but perhaps not to its end: by a process that died, and never marked as filed.
-static Result<bool> is_whole(const Spool& spool, const LocatedFile& file, std::string_view image)
+static Result<bool> is_whole(const Spool& spool, const LocatedFile& file, const LeftLog::Message& message)
 {
     if (file.queue != Queue::incoming && file.queue != Queue::active)
         return true; // it went on its way as a file
-    if (!file.info.is_ready() || file.info.size != static_cast<std::int64_t>(image.size()))
+    if (!file.info.is_ready() || file.info.size != static_cast<std::int64_t>(message.image.size()))
         return false;
+    if (!message.intact)
+        return true; // better than what we have
     TRY(const OpenQueueFile open, open_queue_file(spool, file.path));
     TRY(const std::string bytes, read_whole(open.fd.get()));
-    return without_marks(bytes) == without_marks(image);
+    return without_marks(bytes) == without_marks(message.image);
 }
 
 Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog::Message& message)
@@ -414,7 +416,7 @@ Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog
         return true;
     TRY(const auto found, locate(spool, places, place.id));
     if (found) {
-        TRY(const bool whole, is_whole(spool, *found, message.image));
+        TRY(const bool whole, is_whole(spool, *found, message));
         if (whole) {
             states.set(place.slot, place.serial, LogState::filed);
             return true;
