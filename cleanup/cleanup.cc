@@ -476,6 +476,7 @@ void Cleanup::look_after_log()
         return;
     }
     log_timer_.start(log_look);
+    log_->keep_states();
     remind(log_patience);
     activity_changed();
 }

@@ -176,6 +176,7 @@ Result<std::unique_ptr<LogWriter>> LogWriter::create(const Spool& spool, LogDisk
 
 void LogWriter::settle(Slot& slot, LogState state)
 {
+    changed_ = true;
     for (const auto& segment : segments_)
         if (segment->number == slot.place.segment) {
             --segment->alive;
@@ -434,6 +435,28 @@ Task<> LogWriter::run(LogWriter* self)
         self->finished(batch, written);
     }
     self->running_ = false;
+}
+
+// ---- what became of the messages ------------------------------------------------------
+
+void LogWriter::keep_states()
+{
+    look_at_states();
+    if (changed_ && !syncing_states_ && !broken_)
+        scope_.spawn(sync_states, this);
+}
+
+Task<> LogWriter::sync_states(LogWriter* self)
+{
+    self->syncing_states_ = true;
+    self->changed_ = false;
+    const auto sync = [self] { return self->states_->sync(); };
+    const auto synced = co_await offload(sync);
+    if (!synced) {
+        log::error("commit log: " + synced.error().context + "; new messages get files");
+        self->broken_ = true;
+    }
+    self->syncing_states_ = false;
 }
 
 // ---- what the queue manager has not taken ---------------------------------------------

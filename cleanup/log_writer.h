@@ -70,6 +70,11 @@ public:
 
     // Whether the queue manager was asked to deliver it: true until it has not answered.
     void set_told(const LogPlace& place, bool told);
+
+    // Once in a while: puts on disk what became of the messages, if anything has.  What a power
+    // cut makes alive again is delivered twice.
+    void keep_states();
+
     // Those that it does not know of become files: before this process ends.  Blocks.
     void file_rest();
     // The folder, which is_empty(); nothing else may be called then.  Blocks.
@@ -111,6 +116,7 @@ private:
     void want_segment();
     static Task<> add_segment(LogWriter* self);
     static Task<> add_names(LogWriter* self);
+    static Task<> sync_states(LogWriter* self);
     static Task<> run(LogWriter* self);
     Batch next_batch();
     Result<> write_batch(Batch& batch);
@@ -131,6 +137,8 @@ private:
     bool running_ = false;
     bool making_ = false; // a segment, or names
     bool broken_ = false; // a sync has failed: nothing new
+    bool syncing_states_ = false;
+    bool changed_ = false; // a state, since they were synced
     SteadyTime next_making_{};
     Sink sink_;
     Scope scope_;

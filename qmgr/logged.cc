@@ -19,6 +19,24 @@ constexpr Milliseconds logged_patience{1000}; // then mailq shall show it
 constexpr Milliseconds filing_pause{5000};    // until a file that could not be made is tried again
 } // namespace
 
+// A message of the log gets a file in `target`.  Fault::not_found: somebody else is writing it,
+// or it needs none any more.
+static Result<> make_file(const Spool& spool, LogStates& states, const LogPlace& place, Queue target)
+{
+    auto filed = file_away(spool, states, place, target);
+    if (filed || filed.error().fault != Fault::not_found)
+        return filed;
+    if (states.of(place.slot, place.serial) == LogState::alive) {
+        // Whoever took its name has died over it, or has found the disk full.
+        TRY(std::string image, read_log_image(spool, states, place));
+        const LeftLog::Message message{place, std::move(image), true};
+        TRY(const bool restored, restore_logged(spool, states, message, target));
+        return restored ? Result<>() : filed;
+    }
+    // A cleanup process that left while it told us of it.
+    return target == Queue::active ? move_queue_file(spool, Queue::incoming, Queue::active, place.id) : filed;
+}
+
 std::shared_ptr<LogStates> Qmgr::states_of(const std::string& owner)
 {
     auto& known = log_states_[owner];
@@ -85,16 +103,8 @@ Task<> Qmgr::file_one(Qmgr* self, LogPlace place)
     const std::string id = place.id.text();
     const auto states = self->states_of(place.owner);
     if (states) {
-        const auto file = [self, &states, &place]() -> Result<> {
-            auto filed = file_away(*self->spool_, *states, place, Queue::incoming);
-            if (filed || filed.error().fault != Fault::not_found ||
-                states->of(place.slot, place.serial) != LogState::alive)
-                return filed;
-            // The one who took its name may have died over it.
-            TRY(std::string image, read_log_image(*self->spool_, *states, place));
-            const LeftLog::Message message{place, std::move(image), true};
-            TRY(const bool restored, restore_logged(*self->spool_, *states, message));
-            return restored ? Result<>() : filed;
+        const auto file = [self, &states, &place] {
+            return make_file(*self->spool_, *states, place, Queue::incoming);
         };
         const auto filed = co_await offload(file);
         if (!filed && filed.error().fault != Fault::not_found)
@@ -111,13 +121,8 @@ Task<> Qmgr::file_active(Qmgr* self, ActiveMessage* pointer)
 {
     ActiveMessage& message = *pointer;
     const Logged logged = self->logged_.at(message.id.text());
-    const auto file = [self, &logged]() -> Result<> {
-        const auto filed = file_away(*self->spool_, *logged.states, logged.place, Queue::active);
-        if (filed || filed.error().fault != Fault::not_found ||
-            logged.states->of(logged.place.slot, logged.place.serial) == LogState::alive)
-            return filed;
-        // A cleanup process that left while it told us of it.
-        return move_queue_file(*self->spool_, Queue::incoming, Queue::active, logged.place.id);
+    const auto file = [self, &logged] {
+        return make_file(*self->spool_, *logged.states, logged.place, Queue::active);
     };
     const auto filed = co_await offload(file);
     if (filed)

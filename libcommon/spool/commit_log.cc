@@ -136,7 +136,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 Result<LogStates> LogStates::create(const Spool& spool, std::string_view owner, const LogKey& key)
 {
     const std::string path = log_path(owner) + std::string(states_name);
-    TRY(const UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR | O_CREAT | O_EXCL, file_mode::unfinished));
+    TRY(UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR | O_CREAT | O_EXCL, file_mode::unfinished));
     std::string bytes(states_magic);
     bytes.append(key.data(), key.size());
     bytes.resize(sizeof(Layout)); // written, not just reserved: a full disk shows now
@@ -145,35 +145,35 @@ Result<LogStates> LogStates::create(const Spool& spool, std::string_view owner, 
         return written.error();
     if (::fsync(fd.get()) != 0)
         return file_error("fsync", path);
-    return map(fd.get(), path);
+    return map(std::move(fd), path);
 }
 
 Result<LogStates> LogStates::open(const Spool& spool, std::string_view owner)
 {
     const std::string path = log_path(owner) + std::string(states_name);
-    TRY(const UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR));
-    return map(fd.get(), path);
+    TRY(UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR));
+    return map(std::move(fd), path);
 }
 
-Result<LogStates> LogStates::map(int fd, const std::string& path)
+Result<LogStates> LogStates::map(UniqueFd file, const std::string& path)
 {
     struct stat st{};
-    if (::fstat(fd, &st) != 0)
+    if (::fstat(file.get(), &st) != 0)
         return file_error("stat", path);
     if (!S_ISREG(st.st_mode) || st.st_size != static_cast<off_t>(sizeof(Layout)))
         return Error{Fault::malformed, path + " is not complete"};
-    void* const memory = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void* const memory = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
     if (memory == MAP_FAILED)
         return file_error("map", path);
     auto* const shared = std::launder(static_cast<Layout*>(memory));
-    LogStates states(shared, shared->key);
+    LogStates states(std::move(file), shared, shared->key);
     if (std::string_view(shared->magic.data(), shared->magic.size()) != states_magic)
         return Error{Fault::malformed, path + " is damaged"};
     return states;
 }
 
 LogStates::LogStates(LogStates&& other) noexcept
-    : shared_(std::exchange(other.shared_, nullptr)), key_(other.key_)
+    : file_(std::move(other.file_)), shared_(std::exchange(other.shared_, nullptr)), key_(other.key_)
 {
 }
 
@@ -208,6 +208,11 @@ std::size_t LogStates::count_alive() const
         const std::uint64_t value = slot.load(std::memory_order_acquire);
         return value != 0 && static_cast<LogState>(value & 3) == LogState::alive;
     }));
+}
+
+Result<> LogStates::sync() const
+{
+    return ::fdatasync(file_.get()) == 0 ? Result<>() : system_error("fdatasync states");
 }
 
 // ---- one message -----------------------------------------------------------------
@@ -404,18 +409,21 @@ Result<std::vector<LeftLog::Message>> LeftLog::messages() const
 }
 
 // Written but perhaps not to its end: by a process that died, and never marked as filed.
-static Result<bool> is_whole(const Spool& spool, const LocatedFile& file, std::string_view image)
+static Result<bool> is_whole(const Spool& spool, const LocatedFile& file, const LeftLog::Message& message)
 {
     if (file.queue != Queue::incoming && file.queue != Queue::active)
         return true; // it went on its way as a file
-    if (!file.info.is_ready() || file.info.size != static_cast<std::int64_t>(image.size()))
+    if (!file.info.is_ready() || file.info.size != static_cast<std::int64_t>(message.image.size()))
         return false;
+    if (!message.intact)
+        return true; // better than what we have
     TRY(const OpenQueueFile open, open_queue_file(spool, file.path));
     TRY(const std::string bytes, read_whole(open.fd.get()));
-    return without_marks(bytes) == without_marks(image);
+    return without_marks(bytes) == without_marks(message.image);
 }
 
-Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog::Message& message)
+Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog::Message& message,
+                            Queue target)
 {
     constexpr Queue places[] = {Queue::incoming, Queue::active, Queue::deferred, Queue::hold, Queue::corrupt};
     const LogPlace& place = message.place;
@@ -423,8 +431,10 @@ Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog
         return true;
     TRY(const auto found, locate(spool, places, place.id));
     if (found) {
-        TRY(const bool whole, is_whole(spool, *found, message.image));
+        TRY(const bool whole, is_whole(spool, *found, message));
         if (whole) {
+            if (found->queue == Queue::incoming && target == Queue::active)
+                TRY_VOID(move_queue_file(spool, Queue::incoming, Queue::active, place.id));
             states.set(place.slot, place.serial, LogState::filed);
             return true;
         }
@@ -434,7 +444,8 @@ Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog
             return false; // its writer is at work
         TRY_VOID(remove_queue_file(spool, found->path));
     }
-    const Queue target = message.intact ? Queue::incoming : Queue::corrupt;
+    if (!message.intact)
+        target = Queue::corrupt;
     TRY(const std::string name, log_name_path(place));
     auto file = NewQueueFile::take_over(spool, target, name, place.id);
     if (!file && file.error().fault == Fault::not_found)
@@ -448,7 +459,7 @@ Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog
 
 Result<bool> LeftLog::restore(const Message& message)
 {
-    return restore_logged(*spool_, *states_, message);
+    return restore_logged(*spool_, *states_, message, Queue::incoming);
 }
 
 void LeftLog::remove()

@@ -3,7 +3,9 @@
 //
 //   log/<owner>/        of one cleanup process, which holds a lock on the folder
 //     states            the folder's key, and eight bytes for each of the messages that can be
-//                       in the log at a time; mapped by all who use it, never synced
+//                       in the log at a time; mapped by all who use it, synced by its owner
+//                       now and then.  Little endian: 0 magic  8 key (16)  24 nothing
+//                       64 for each slot serial * 4 + LogState
 //     s1, s2, ...       segments: entries as log_entry.h has them
 //     4C0FE, ...        empty files, one per slot, named by their inode, in hex.  A message
 //                       in the log has the inode's number in its queue id; when it needs a
@@ -77,11 +79,19 @@ public:
     // Slots whose message was said to be alive, and nothing since.
     std::size_t count_alive() const;
 
+    // What was set so far is on disk when this returns.  Nothing needs it: a state that a power
+    // cut takes back is a message that is delivered twice.
+    Result<> sync() const;
+
 private:
     struct Layout;
-    LogStates(Layout* shared, const LogKey& key) : shared_(shared), key_(key) {}
-    static Result<LogStates> map(int fd, const std::string& path);
+    LogStates(UniqueFd file, Layout* shared, const LogKey& key)
+        : file_(std::move(file)), shared_(shared), key_(key)
+    {
+    }
+    static Result<LogStates> map(UniqueFd file, const std::string& path);
 
+    UniqueFd file_;
     Layout* shared_;
     LogKey key_;
 };
@@ -141,9 +151,10 @@ private:
     std::shared_ptr<LogStates> states_; // shared with who delivers what is in it
 };
 
-// A message gets a file in incoming/, unless it has one somewhere, even when its name is gone.
+// A message gets a file in `target`, incoming/ or active/, unless it has one somewhere, even when its name is gone.
 // True: it has one now; false: somebody is writing it.
-Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog::Message& message);
+Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog::Message& message,
+                            Queue target);
 
 // ---- for those who only look ----
 

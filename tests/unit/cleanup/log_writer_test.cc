@@ -296,4 +296,58 @@ TEST_F(LogWriterTest, AFileThatDiedHalfwayIsWrittenAnew)
     EXPECT_EQ(info->size, 3000);
 }
 
+TEST_F(LogWriterTest, ACopiedFolderIsReadByNames)
+{
+    auto log = LogWriter::create(spool_, disk_);
+    ASSERT_TRUE(log) << log.error().context;
+    settle_some(**log);
+    run(**log, 4, 20, 3000);
+    log->reset();
+    const auto folder = std::filesystem::directory_iterator(root_ / "log")->path();
+    std::filesystem::rename(folder, root_ / "backup");
+    std::filesystem::copy(root_ / "backup", folder); // other inodes
+    auto left = LeftLog::find(spool_);
+    ASSERT_EQ(left.size(), 1u);
+    const auto messages = left[0].messages();
+    ASSERT_TRUE(messages);
+    EXPECT_EQ(messages->size(), 20u);
+    for (const LeftLog::Message& message : *messages) {
+        const auto restored = left[0].restore(message);
+        EXPECT_TRUE(restored && *restored);
+        const auto info = file_info(spool_, spool_.path_of(Queue::incoming, message.place.id));
+        EXPECT_TRUE(info && info->is_ready());
+    }
+}
+
+TEST_F(LogWriterTest, AFileIsBetterThanADamagedEntry)
+{
+    auto log = LogWriter::create(spool_, disk_);
+    ASSERT_TRUE(log) << log.error().context;
+    std::vector<LogPlace> places;
+    (*log)->on_durable(
+        [&](std::vector<LogPlace> more) { places.insert(places.end(), more.begin(), more.end()); });
+    run(**log, 1, 2, 3000);
+    ASSERT_EQ(places.size(), 2u);
+    ASSERT_TRUE(file_away(spool_, (*log)->states(), places[0], Queue::incoming));
+    const std::string path = root_ / log_path(places[0].owner);
+    log->reset();
+    { // its state was not on disk, and the disk is bad
+        const UniqueFd segment(::open((path + "/s1").c_str(), O_RDWR));
+        ASSERT_EQ(::pwrite(segment.get(), "?", 1, places[0].image() + 100), 1);
+        const UniqueFd states(::open((path + "/states").c_str(), O_RDWR));
+        const std::string zeros(log_slots * 8, '\0');
+        ASSERT_EQ(::pwrite(states.get(), zeros.data(), zeros.size(), 64), std::ssize(zeros));
+    }
+    auto left = LeftLog::find(spool_);
+    ASSERT_EQ(left.size(), 1u);
+    const auto messages = left[0].messages();
+    ASSERT_TRUE(messages);
+    ASSERT_EQ(messages->size(), 2u);
+    ASSERT_FALSE(messages->front().intact);
+    const auto restored = left[0].restore(messages->front());
+    EXPECT_TRUE(restored && *restored);
+    EXPECT_TRUE(file_info(spool_, spool_.path_of(Queue::incoming, places[0].id)));
+    EXPECT_FALSE(file_info(spool_, spool_.path_of(Queue::corrupt, places[0].id)));
+}
+
 } // namespace bulkhead
