@@ -120,6 +120,8 @@ struct CleanupParams : ParamSet {
                                           "recipients are told apart by their original address too"};
 
     // ---- the rest ----
+    Param<Seconds> in_flow_delay{this, "in_flow_delay", "1s", between(0, 10),
+                                 "how long a new message waits while mail comes in faster than it leaves"};
     Param<Seconds> delay_warning_time{this, "delay_warning_time", "0h", at_least(0).in('h'),
                                       "when a sender is told that mail is delayed, 0: never"};
     Param<bool> commit_log{this, "commit_log", "no",
