@@ -281,6 +281,8 @@ Result<EnvironmentPlan> plan_environment(const std::string& config_directory, bo
     }
     if (const std::string format = config.get("maillog_format"); format != "classic" && format != "json")
         return at(config, "maillog_format", Fault::config, "must be classic or json");
+    if (!parse_log_file_mode(plan.log.permissions))
+        return at(config, "maillog_file_permissions", Fault::config, "must be 0600, 0640 or 0644");
     for (const std::string_view file : {"", "/main.cf", "/master.cf"})
         warn_of_writable(fmt::format("{}{}", config_directory, file), plan.warnings);
     const std::vector<std::string> open_secrets = warn_of_open_secrets(config);
