@@ -4,6 +4,7 @@
 #include "ipc/trace.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "mail/logged_address.h"
 #include "os/jail.h"
 #include "worker/spool_of.h"
 
@@ -339,7 +340,7 @@ Task<Result<>> Cleanup::return_to_sender(Assembler& message, Draft& draft)
     CO_TRY_VOID(co_await write_rest(message, draft, false));
     for (const Assembler::Written& recipient : message.written()) {
         log::info(LogLine(queue_id)
-                      .address("to", external_form(recipient.address))("relay", "none")("delay", "0")(
+                      .address("to", logged_form(recipient.address))("relay", "none")("delay", "0")(
                           "dsn", dsn)("status", "bounced")
                       .note(reason)
                       .text());

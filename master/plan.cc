@@ -281,6 +281,9 @@ Result<EnvironmentPlan> plan_environment(const std::string& config_directory, bo
     }
     if (const std::string format = config.get("maillog_format"); format != "classic" && format != "json")
         return at(config, "maillog_format", Fault::config, "must be classic or json");
+    if (const std::string form = config.get("info_log_address_format");
+        form != "external" && form != "internal")
+        return at(config, "info_log_address_format", Fault::config, "must be external or internal");
     if (!parse_log_file_mode(plan.log.permissions))
         return at(config, "maillog_file_permissions", Fault::config, "must be 0600, 0640 or 0644");
     for (const std::string_view file : {"", "/main.cf", "/master.cf"})

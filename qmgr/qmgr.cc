@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "mail/logged_address.h"
 #include "os/jail.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
@@ -437,7 +438,7 @@ static void log_activation(const ActiveMessage& message)
 {
     const Envelope& envelope = message.envelope;
     LogLine line(message.id.text());
-    line.address("from", external_form(envelope.sender))("size", envelope.message_size());
+    line.address("from", logged_form(envelope.sender))("size", envelope.message_size());
     line("nrcpt", static_cast<std::int64_t>(envelope.recipients.size() + envelope.recipients_unread))
         .note("queue active");
     log::info(line.text());
