@@ -111,6 +111,11 @@ struct SmtpParams : ParamSet {
                                      "defer when the local address cannot be had"};
     Param<Seconds> connect_timeout{this, "smtp_connect_timeout", "30s", at_least(0),
                                    "time limit of connecting; 0: the system's"};
+    Param<std::string> known_ports{this, "known_tcp_ports",
+                                   "lmtp=24, smtp=25, smtps=submissions=465, submission=587",
+                                   "port names that need no lookup in /etc/services"};
+    Param<int> tcp_window{this, "tcp_windowsize", "0", at_least(0),
+                          "the TCP window to ask for; 0: the system's"};
     Param<bool> cache_on_demand{this, "smtp_connection_cache_on_demand", "yes",
                                 "keep connections for a short time"};
     Param<std::vector<std::string>> cache_destinations{this, "smtp_connection_cache_destinations", "",
