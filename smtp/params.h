@@ -122,6 +122,8 @@ struct SmtpParams : ParamSet {
                                                        "next hops whose connections are always kept"};
     Param<Seconds> cache_time{this, "smtp_connection_cache_time_limit", "2s", at_least(1),
                               "how long a connection is kept without use"};
+    Param<Seconds> cache_limit{this, "connection_cache_ttl_limit", "2s", at_least(1),
+                               "no connection is kept longer than this without use"};
     Param<Seconds> reuse_time{this, "smtp_connection_reuse_time_limit", "300s", at_least(1),
                               "how long a connection is used"};
     Param<int> reuse_count{this, "smtp_connection_reuse_count_limit", "0", at_least(0),
