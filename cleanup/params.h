@@ -36,6 +36,8 @@ struct CleanupParams : ParamSet {
     Param<std::string> header_from_format{
         this, "header_from_format", "standard",
         "how a generated From: header shows the name: standard or obsolete"};
+    Param<std::string> full_name_charset{this, "full_name_encoding_charset", "utf-8",
+                                         "the character set of a sender's full name outside ASCII"};
     Param<std::string> empty_address_recipient{this, "empty_address_recipient", "MAILER-DAEMON",
                                                "who writes mail of the null sender"};
     Param<bool> replace_stray_cr_lf{this, "cleanup_replace_stray_cr_lf", "yes",
