@@ -307,7 +307,7 @@ Task<Result<std::string>> Bounce::send(const ipc::BounceFlush& request, const Re
     };
     const std::string content = co_await offload(compose);
 
-    unsigned flags = cleanup_flags_;
+    unsigned flags = cleanup_flags_ | ipc::cleanup_flag::internal;
     if (request.send_options & send_option::smtputf8_requested)
         flags |= ipc::cleanup_flag::smtputf8;
     CO_TRY(ipc::CleanupStream stream, co_await ipc::CleanupStream::open(*cleanup_, flags));

@@ -7,6 +7,7 @@
 #include "mail/address.h"
 #include "mail/addrlist.h"
 #include "mail/date.h"
+#include "mail/encoded_words.h"
 #include "mail/header.h"
 #include "mail/message_id.h"
 #include "table/ask.h"
@@ -282,7 +283,13 @@ Task<Result<std::string>> Assembler::from_line()
     const std::string address = external_form(author);
     if (full_name_.empty())
         co_return address;
-    if (params_.header_from_format() == "obsolete")
+    const bool obsolete = params_.header_from_format() == "obsolete";
+    const std::string& charset = params_.full_name_charset();
+    if (has_8bit(full_name_) && !charset.empty()) { // no reason to need SMTPUTF8
+        const std::string words = encoded_words(full_name_, charset);
+        co_return obsolete ? fmt::format("{} ({})", address, words) : fmt::format("{} <{}>", words, address);
+    }
+    if (obsolete)
         co_return address + ' ' + comment(full_name_);
     co_return phrase(full_name_) + " <" + address + '>';
 }

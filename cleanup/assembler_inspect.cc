@@ -4,9 +4,9 @@
 
 #include "base/text.h"
 #include "log/log.h"
-#include "mail/address.h"
 #include "mail/dsn.h"
 #include "mail/header.h"
+#include "mail/logged_address.h"
 #include "spool/record.h"
 #include "table/ask.h"
 
@@ -50,9 +50,9 @@ std::string Assembler::origin() const
 // "; from=<a@b> to=<c@d> proto=ESMTP helo=<h>"
 std::string Assembler::circumstances() const
 {
-    std::string text = fmt::format("; from=<{}>", printable(external_form(sender_), true));
+    std::string text = fmt::format("; from=<{}>", printable(logged_form(sender_), true));
     if (!last_recipient_.empty())
-        text += fmt::format(" to=<{}>", printable(external_form(last_recipient_), true));
+        text += fmt::format(" to=<{}>", printable(logged_form(last_recipient_), true));
     if (const std::string protocol = fact("log_protocol_name"); !protocol.empty())
         text += " proto=" + printable(protocol);
     if (const std::string helo = fact("log_helo_name"); !helo.empty())

@@ -4,6 +4,7 @@
 #include "ipc/trace.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "mail/logged_address.h"
 #include "os/jail.h"
 #include "worker/spool_of.h"
 
@@ -110,6 +111,7 @@ Result<> Cleanup::after_jail()
     completer_ = std::make_unique<RewriteService>("private/" + params_.rewrite_service());
     policy_.emplace(AssemblyPolicy{params_, maps_, *completer_, common().myhostname(), &checks_,
                                    strip_.empty() ? nullptr : &strip_, reject_.empty() ? nullptr : &reject_});
+    in_flow_.set_delay(params_.in_flow_delay());
     queue_manager_.emplace("public/" + params_.queue_service(), announcement_timeout);
     bounce_.emplace("private/" + params_.bounce_service());
     return {};
@@ -145,6 +147,8 @@ Task<bool> Cleanup::converse(Session& session, ipc::Message request)
 
 Task<bool> Cleanup::take_message(Session& session, unsigned flags)
 {
+    if (in_flow_.is_slow() && !(flags & ipc::cleanup_flag::internal) && !is_draining())
+        (void)co_await in_flow_.pause();
     count_message();
     auto begun = co_await begin_draft();
     if (!begun) {
@@ -336,7 +340,7 @@ Task<Result<>> Cleanup::return_to_sender(Assembler& message, Draft& draft)
     CO_TRY_VOID(co_await write_rest(message, draft, false));
     for (const Assembler::Written& recipient : message.written()) {
         log::info(LogLine(queue_id)
-                      .address("to", external_form(recipient.address))("relay", "none")("delay", "0")(
+                      .address("to", logged_form(recipient.address))("relay", "none")("delay", "0")(
                           "dsn", dsn)("status", "bounced")
                       .note(reason)
                       .text());
@@ -448,16 +452,18 @@ Task<> Cleanup::announce_logged(Cleanup* self, ipc::QueueLogged logged)
     logged.instance = self->queue_instance_;
     const ipc::Message news = encode(logged);
     const auto answer = co_await self->queue_manager_->call(news);
-    const bool told = answer && answer->kind() == ipc::Kind::ok;
+    const auto taken = answer ? ipc::decode_queue_taken(*answer) : answer.error();
     for (const LogPlace& place : logged.places)
-        self->log_->set_told(place, told);
-    if (!told && log::verbosity() > 0)
-        log::trace("queue manager: " + (answer ? "it is leaving" : answer.error().context));
+        self->log_->set_told(place, static_cast<bool>(taken));
+    if (!taken && log::verbosity() > 0)
+        log::trace("queue manager: " + taken.error().context);
+    if (taken)
+        self->in_flow_.note(taken->is_behind);
     if (logged.again)
         self->reminding_ = false;
     --self->announcements_;
     // Another one knows nothing of what was told before.
-    const std::int64_t instance = told ? answer->number("instance").value_or(0) : self->queue_instance_;
+    const std::int64_t instance = taken ? taken->instance : self->queue_instance_;
     if (std::exchange(self->queue_instance_, instance) != instance)
         self->remind(Milliseconds(0));
     self->activity_changed();
@@ -501,6 +507,7 @@ bool Cleanup::is_idle() const
 
 void Cleanup::drain()
 {
+    in_flow_.note(false);
     if (!log_)
         return;
     log_->file_rest();
@@ -533,6 +540,9 @@ Task<> Cleanup::announce(Cleanup* self, std::string queue_id)
     const ipc::Message arrival = ipc::encode_queue_arrival(queue_id);
     for (const int pause : announcement_pauses) {
         const auto answer = co_await self->queue_manager_->call(arrival);
+        const auto taken = answer ? ipc::decode_queue_taken(*answer) : answer.error();
+        if (taken)
+            self->in_flow_.note(taken->is_behind);
         if (answer)
             co_return;
         if (log::verbosity() > 0)

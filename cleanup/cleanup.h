@@ -5,6 +5,7 @@
 
 #include "assembler.h"
 #include "async/offload.h"
+#include "in_flow.h"
 #include "ipc/channel.h"
 #include "ipc/qmgr.h"
 #include "log_writer.h"
@@ -84,6 +85,7 @@ private:
     std::optional<DirectoryStore> store_;
     Lane naming_; // of new files: all in one folder
     std::optional<ipc::Service> queue_manager_;
+    InFlow in_flow_;
     std::optional<ipc::Service> bounce_;
     std::unique_ptr<LogWriter> log_; // null: each message gets a file
     bool beginning_log_ = false;

@@ -36,6 +36,8 @@ struct CleanupParams : ParamSet {
     Param<std::string> header_from_format{
         this, "header_from_format", "standard",
         "how a generated From: header shows the name: standard or obsolete"};
+    Param<std::string> full_name_charset{this, "full_name_encoding_charset", "utf-8",
+                                         "the character set of a sender's full name outside ASCII"};
     Param<std::string> empty_address_recipient{this, "empty_address_recipient", "MAILER-DAEMON",
                                                "who writes mail of the null sender"};
     Param<bool> replace_stray_cr_lf{this, "cleanup_replace_stray_cr_lf", "yes",
@@ -120,6 +122,8 @@ struct CleanupParams : ParamSet {
                                           "recipients are told apart by their original address too"};
 
     // ---- the rest ----
+    Param<Seconds> in_flow_delay{this, "in_flow_delay", "1s", between(0, 10),
+                                 "how long a new message waits while mail comes in faster than it leaves"};
     Param<Seconds> delay_warning_time{this, "delay_warning_time", "0h", at_least(0).in('h'),
                                       "when a sender is told that mail is delayed, 0: never"};
     Param<bool> commit_log{this, "commit_log", "yes",

@@ -320,7 +320,8 @@ Task<Result<std::string>> Local::forward(const Delivery& delivery, std::size_t i
                                          const ForwardGroup& group)
 {
     // The recipients are new: they are mapped like any others.
-    constexpr unsigned flags = ipc::cleanup_flag::map_addresses | ipc::cleanup_flag::bounce_errors;
+    constexpr unsigned flags =
+        ipc::cleanup_flag::map_addresses | ipc::cleanup_flag::bounce_errors | ipc::cleanup_flag::internal;
     CO_TRY(ipc::CleanupStream stream, co_await ipc::CleanupStream::open(*cleanup_, flags));
     stream.records() += forward_envelope(delivery, index, group);
     append_text(stream.records(),

@@ -1,6 +1,8 @@
 #include "endpoint.h"
 
+#include "async/connect.h"
 #include "base/text.h"
+#include "config/service_ports.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -139,11 +141,18 @@ Result<std::vector<Endpoint>> plan_inet(const ServiceEntry& service, const Confi
     if (!name)
         return where(name.error());
     TRY(const Families families, wanted_families(config));
+    TRY(const std::int64_t window, config.get_int("tcp_windowsize"));
+    ServicePorts known;
+    (void)known.add_known(config.get("known_tcp_ports")); // plan_environment() has warned of its faults
+    const auto number = known.find(name->port);
+    const std::string port = number ? std::to_string(*number) : name->port;
     std::vector<Endpoint> endpoints;
-    const auto added = name->host.empty() ? add_interfaces(config, name->port, families, endpoints)
-                                          : add_addresses(name->host, name->port, families, endpoints);
+    const auto added = name->host.empty() ? add_interfaces(config, port, families, endpoints)
+                                          : add_addresses(name->host, port, families, endpoints);
     if (!added)
         return where(added.error());
+    for (Endpoint& endpoint : endpoints)
+        endpoint.window = static_cast<int>(window);
     return endpoints;
 }
 
@@ -178,6 +187,7 @@ Result<UniqueFd> open_inet(const Endpoint& endpoint)
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (endpoint.address.ss_family == AF_INET6)
         ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    ask_for_window(fd.get(), endpoint.window);
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&endpoint.address), endpoint.length) != 0)
         return system_error("bind " + endpoint.key);
     if (::listen(fd.get(), backlog) != 0)

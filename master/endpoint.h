@@ -31,6 +31,7 @@ struct Endpoint {
     bool datagram = false;
     sockaddr_storage address{}; // inet
     socklen_t length = 0;
+    int window = 0; // of TCP, bytes; 0: the system's
 
     // For siblings only: nobody connects while all of them sleep.
     bool is_inner = false;

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "config/environment.h"
+#include "config/service_ports.h"
 #include "config/value_check.h"
 #include "os/files.h"
 #include "secrets.h"
@@ -281,6 +282,14 @@ Result<EnvironmentPlan> plan_environment(const std::string& config_directory, bo
     }
     if (const std::string format = config.get("maillog_format"); format != "classic" && format != "json")
         return at(config, "maillog_format", Fault::config, "must be classic or json");
+    if (const std::string form = config.get("info_log_address_format");
+        form != "external" && form != "internal")
+        return at(config, "info_log_address_format", Fault::config, "must be external or internal");
+    if (!parse_log_file_mode(plan.log.permissions))
+        return at(config, "maillog_file_permissions", Fault::config, "must be 0600, 0640 or 0644");
+    ServicePorts ports;
+    const std::vector<std::string> bad_ports = ports.add_known(config.get("known_tcp_ports"));
+    plan.warnings.insert(plan.warnings.end(), bad_ports.begin(), bad_ports.end());
     for (const std::string_view file : {"", "/main.cf", "/master.cf"})
         warn_of_writable(fmt::format("{}{}", config_directory, file), plan.warnings);
     const std::vector<std::string> open_secrets = warn_of_open_secrets(config);

@@ -3,7 +3,7 @@
 #include "async/offload.h"
 #include "base/text.h"
 #include "log/log.h"
-#include "mail/address.h"
+#include "mail/logged_address.h"
 #include "spool/lock.h"
 #include "spool/moves.h"
 #include "worker/spool_of.h"
@@ -220,8 +220,8 @@ Task<Pickup::Fate> Pickup::submit(const QueueEntry& entry)
         co_return Fate::keep;
     }
     log::info(fmt::format("{}: uid={} from=<{}>{}{}", cleanup->queue_id(), file->info.owner,
-                          printable(external_form(submission.sender()), true),
-                          queued_before ? " orig_id=" : "", queued_before ? entry.id.text() : std::string()));
+                          printable(logged_form(submission.sender()), true), queued_before ? " orig_id=" : "",
+                          queued_before ? entry.id.text() : std::string()));
     cleanup->records() += envelope;
     submission.begin_content(cleanup->records(), cleanup->queue_id());
     const auto result = co_await copy(submission, *cleanup);

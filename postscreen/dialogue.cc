@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "config/values.h"
 #include "log/log.h"
-#include "mail/address.h"
+#include "mail/logged_address.h"
 #include "table/ask.h"
 #include "tls/context.h"
 
@@ -373,8 +373,8 @@ Reply Dialogue::rcpt(std::string_view arguments)
         candidate_.failed ? candidate_.answer : Reply(450, "4.3.2", "Service currently unavailable");
     log::info(fmt::format("NOQUEUE: reject: RCPT from {}: {}; from=<{}>, to=<{}>, proto={}, helo=<{}>",
                           candidate_.label(), reply.summary(),
-                          printable(external_form(candidate_.sender), true),
-                          printable(external_form(candidate_.recipient), true),
+                          printable(logged_form(candidate_.sender), true),
+                          printable(logged_form(candidate_.recipient), true),
                           candidate_.extended ? "ESMTP" : "SMTP", candidate_.helo));
     return reply;
 }

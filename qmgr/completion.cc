@@ -7,7 +7,7 @@
 #include "async/wait.h"
 #include "ipc/flush.h"
 #include "log/log.h"
-#include "mail/address.h"
+#include "mail/logged_address.h"
 #include "spool/marks.h"
 #include "spool/queue_file.h"
 #include "spool/recipient_log.h"
@@ -110,7 +110,7 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
         const bool returned = co_await self->send_notice(message, ipc::Notice::expire, Queue::defer);
         if (returned) {
             log::info(fmt::format("{}: from=<{}>, status={}, returned to sender", message.id.text(),
-                                  external_form(message.envelope.sender),
+                                  logged_form(message.envelope.sender),
                                   message.force_expire ? "force-expired" : "expired"));
             recipients_left = false;
         }

@@ -64,13 +64,10 @@ void Qmgr::take_logged(ipc::QueueLogged logged)
         auto states = states_of(place.owner);
         if (!states || states->of(place.slot, place.serial) != LogState::alive)
             continue;
-        QueueId id = place.id;
-        const bool has_room = arrivals_.size() < static_cast<std::size_t>(params_.active_limit());
-        if (logged.again || !has_room)
+        if (logged.again || !keep_arrival(place.id))
             scope_.spawn(file_one, this, place);
-        else
-            arrivals_.push_back(id);
-        logged_.emplace(id.text(), Logged{std::move(place), std::move(states), now});
+        std::string id = place.id.text();
+        logged_.emplace(std::move(id), Logged{std::move(place), std::move(states), now});
     }
     if (!logged_timer_.running() && !logged_.empty())
         logged_timer_.start(logged_look);

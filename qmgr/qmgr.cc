@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "mail/logged_address.h"
 #include "os/jail.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
@@ -29,6 +30,7 @@ constexpr std::size_t recipients_looked_at = 5000; // for one destination
 constexpr Milliseconds busy_retry{1000};
 constexpr Milliseconds flush_patience{30'000}; // its lists are hints: nothing waits for them long
 constexpr Seconds stranded_pause{60};
+constexpr Seconds intake_patience{2}; // without one arrival taken, though some wait
 constexpr Milliseconds drain_patience{3000};
 constexpr Seconds quiet_time{5}; // without work: leave, the master knows when to start us again
 
@@ -175,17 +177,14 @@ Task<ipc::Message> Qmgr::answer(const ipc::Message& request)
         const auto text = ipc::decode_queue_arrival(request);
         if (text && text->empty()) {
             request_scans(true, false, false);
-            co_return ipc::Message(ipc::Kind::ok);
+            co_return ipc::encode(taken());
         }
         auto id = text ? QueueId::parse(*text) : Result<QueueId>(text.error());
         if (!id)
             co_return ipc::failure(id.error().context);
-        if (arrivals_.size() < static_cast<std::size_t>(params_.active_limit()))
-            arrivals_.push_back(std::move(*id));
-        else
-            overflow_ = true;
+        overflow_ |= !keep_arrival(*id);
         take_arrivals();
-        co_return ipc::Message(ipc::Kind::ok);
+        co_return ipc::encode(taken());
     }
     if (request.kind() == ipc::Kind::queue_logged) {
         auto logged = ipc::decode_queue_logged(request);
@@ -194,9 +193,7 @@ Task<ipc::Message> Qmgr::answer(const ipc::Message& request)
         // Meant for the one before us, which may have begun with it.
         logged->again |= logged->instance != 0 && logged->instance != ::getpid();
         take_logged(std::move(*logged));
-        ipc::Message taken(ipc::Kind::ok);
-        taken.add("instance", std::int64_t{::getpid()});
-        co_return std::move(taken);
+        co_return ipc::encode(taken());
     }
     if (request.kind() == ipc::Kind::queue_flush) {
         auto what = ipc::decode_queue_flush(request);
@@ -280,11 +277,38 @@ Task<> Qmgr::wait_for_room()
         co_await room_.wait();
 }
 
+// False: too many wait already.
+bool Qmgr::keep_arrival(const QueueId& id)
+{
+    if (arrivals_.size() >= static_cast<std::size_t>(params_.active_limit()))
+        return false;
+    if (arrivals_.empty())
+        intake_moved_ = SteadyClock::now();
+    arrivals_.push_back(id);
+    return true;
+}
+
+// What comes in now has to wait: there is no room, or nothing was taken for a while.  A burst that
+// is taken up as fast as we can is no such case.
+bool Qmgr::is_behind() const
+{
+    if (arrivals_.empty())
+        return false;
+    const bool full = active_.size() + claiming_.size() >= static_cast<std::size_t>(params_.active_limit());
+    return full || overflow_ || SteadyClock::now() > intake_moved_ + intake_patience;
+}
+
+ipc::QueueTaken Qmgr::taken() const
+{
+    return {.instance = ::getpid(), .is_behind = is_behind()};
+}
+
 void Qmgr::take_arrivals()
 {
     while (recovered_ && !is_draining() && !arrivals_.empty() && has_room()) {
         QueueId id = std::move(arrivals_.front());
         arrivals_.pop_front();
+        intake_moved_ = SteadyClock::now();
         const ClaimOptions options{.from = Queue::incoming, .fresh = true, .now = WallTime::now().seconds};
         scope_.spawn(activate, this, std::move(id), options);
     }
@@ -414,7 +438,7 @@ static void log_activation(const ActiveMessage& message)
 {
     const Envelope& envelope = message.envelope;
     LogLine line(message.id.text());
-    line.address("from", external_form(envelope.sender))("size", envelope.message_size());
+    line.address("from", logged_form(envelope.sender))("size", envelope.message_size());
     line("nrcpt", static_cast<std::int64_t>(envelope.recipients.size() + envelope.recipients_unread))
         .note("queue active");
     log::info(line.text());

@@ -60,7 +60,10 @@ protected:
 private:
     // ---- intake ----
     static Task<> start_up(Qmgr* self);
+    bool keep_arrival(const QueueId& id);
     void take_arrivals();
+    bool is_behind() const;
+    ipc::QueueTaken taken() const;
     static Task<> activate(Qmgr* self, QueueId id, ClaimOptions options);
     bool is_one_probe_too_many(const ActiveMessage& message) const;
     bool is_end_of_bounces(const ipc::Resolved& recipient) const;
@@ -148,6 +151,7 @@ private:
     std::unordered_set<std::string> claiming_;
     std::unordered_map<std::string, int> uncertain_retries_;
     std::deque<QueueId> arrivals_;
+    SteadyTime intake_moved_{}; // the newest arrival was taken, or the first one began to wait
     // Messages that may have no file, from the moment that we were told of them.
     struct Logged {
         LogPlace place;

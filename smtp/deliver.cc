@@ -87,7 +87,9 @@ JailPolicy SmtpAgent::jail_policy() const
 Result<> SmtpAgent::before_jail()
 {
     TRY_VOID(DeliveryAgent::before_jail());
-    services_ = ServicePorts(read_file("/etc/services").value_or(std::string{}));
+    for (const std::string& fault : services_.add_known(params_.known_ports()))
+        log::warn(fault);
+    services_.add_services(read_file("/etc/services").value_or(std::string{}));
     if (!services_.find(params_.tcp_port()))
         return Error{Fault::config,
                      fmt::format("{}: unknown service \"{}\"", params_.tcp_port.name(), params_.tcp_port())};
@@ -435,12 +437,12 @@ Task<Result<UniqueFd>> SmtpAgent::connect_to(Peer peer, Milliseconds time)
     }
     const SocketAddress address = peer.address;
     const auto& local = address.is_v6() ? local_v6_ : local_v4_;
-    auto fd = co_await connect_inet(address, local, time);
+    auto fd = co_await connect_inet(address, local, time, params_.tcp_window());
     if (fd || fd.error().fault != Fault::config || params_.bind_address_enforce())
         co_return fd;
     log::warn(fmt::format("bind to {}: {}", local->text(), fd.error().context));
     const std::optional<SocketAddress> any;
-    co_return co_await connect_inet(address, any, time);
+    co_return co_await connect_inet(address, any, time, params_.tcp_window());
 }
 
 // smtp_generic_maps.

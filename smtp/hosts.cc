@@ -183,7 +183,7 @@ Result<HostFinder> HostFinder::open(const SmtpParams& params, dns::Resolver* res
     const auto lists = [&](std::string_view name) {
         return std::ranges::find(protocols, name) != protocols.end();
     };
-    finder.reply_filter_ = TableList::open(params.dns_reply_filter());
+    finder.reply_filter_ = dns::ReplyFilter(params.dns_reply_filter);
     finder.ipv4_ = lists("all") || lists("ipv4");
     finder.ipv6_ = lists("all") || lists("ipv6");
     if (!finder.ipv4_ && !finder.ipv6_)
@@ -279,76 +279,12 @@ Task<HostList> HostFinder::single_host(Nexthop nexthop)
     co_return found;
 }
 
-// Which of these records smtp_dns_reply_filter does not want to know of.
-Task<std::vector<bool>> HostFinder::ignored(std::vector<std::string> records)
-{
-    std::vector<bool> result(records.size(), false);
-    const auto look_up = [&] {
-        for (std::size_t i = 0; i < records.size(); ++i) {
-            const Lookup found = reply_filter_.find(records[i]);
-            result[i] = found.is_found() && equals_ignoring_case(trim(found.value()), "IGNORE");
-            if (!result[i] && !found.is_absent())
-                log::warn(fmt::format("{}: {}: {}", params_->dns_reply_filter.name(), records[i],
-                                      found.is_found() ? "unknown action " + printable(found.value())
-                                                       : found.reason()));
-        }
-    };
-    co_await ask(reply_filter_.may_block(), look_up);
-    co_return result;
-}
-
-// An answer of which nothing is left says that there is no such record.
-template <typename Record> static void drop(dns::Answer<Record>& answer, const std::vector<bool>& ignored)
-{
-    std::size_t i = 0;
-    std::erase_if(answer.records, [&](const Record&) { return ignored[i++]; });
-    if (answer.records.empty())
-        answer.status = dns::Status::no_data;
-}
-
-// Records as zone files have them: name, time to live, class, type, data.  The time is not known
-// here.
-Task<> HostFinder::filter_exchangers(const std::string& domain, dns::Answer<dns::MxRecord>& answer)
-{
-    if (reply_filter_.empty() || answer.records.empty())
-        co_return;
-    std::vector<std::string> texts;
-    for (const dns::MxRecord& record : answer.records)
-        texts.push_back(fmt::format("{} 0 IN MX {} {}.", domain, record.preference, record.host));
-    const std::vector<bool> which = co_await ignored(std::move(texts));
-    drop(answer, which);
-}
-
-Task<> HostFinder::filter_addresses(const std::string& host, std::string_view type,
-                                    dns::Answer<SocketAddress>& answer)
-{
-    if (reply_filter_.empty() || answer.records.empty())
-        co_return;
-    std::vector<std::string> texts;
-    for (const SocketAddress& address : answer.records)
-        texts.push_back(fmt::format("{} 0 IN {} {}", host, type, address.text()));
-    const std::vector<bool> which = co_await ignored(std::move(texts));
-    drop(answer, which);
-}
-
-Task<> HostFinder::filter_services(const std::string& name, dns::Answer<dns::SrvRecord>& answer)
-{
-    if (reply_filter_.empty() || answer.records.empty())
-        co_return;
-    std::vector<std::string> texts;
-    for (const dns::SrvRecord& record : answer.records)
-        texts.push_back(fmt::format("{} 0 IN SRV {} {} {} {}.", name, record.priority, record.weight,
-                                    record.port, record.host));
-    const std::vector<bool> which = co_await ignored(std::move(texts));
-    drop(answer, which);
-}
-
 // RFC 2782, and RFC 6186 for submission.
 Task<std::optional<HostList>> HostFinder::servers_of_service(Nexthop nexthop)
 {
     const std::string name = fmt::format("_{}._tcp.{}", nexthop.service, nexthop.name);
     auto answer = co_await resolver_->srv(name);
-    co_await filter_services(name, answer);
+    co_await reply_filter_.apply(name, dns::Type::srv, answer);
     const bool absent = answer.status == dns::Status::not_found || answer.status == dns::Status::no_data;
     const bool broken = answer.status == dns::Status::temporary;
     if ((absent && params_->srv_fallback()) || (broken && params_->ignore_srv_error()))
@@ -388,7 +324,7 @@ Task<HostList> HostFinder::exchangers(Nexthop nexthop)
         if (answer.status != dns::Status::not_found && answer.status != dns::Status::no_data)
             break;
     }
-    co_await filter_exchangers(nexthop.name, answer);
+    co_await reply_filter_.apply(nexthop.name, dns::Type::mx, answer);
     if (answer.status == dns::Status::not_found || answer.status == dns::Status::no_data ||
         (answer.status == dns::Status::temporary && params_->ignore_mx_lookup_error())) {
         found = co_await single_host(std::move(nexthop)); // RFC 5321, 5.1: the domain as its own exchanger
@@ -510,14 +446,14 @@ Task<HostFinder::Addresses> HostFinder::ask_dns_for(std::string spelling, const 
     };
     if (ipv4_) {
         auto answer = co_await resolver_->a(spelling);
-        co_await filter_addresses(host, "A", answer);
+        co_await reply_filter_.apply(host, dns::Type::a, answer);
         take(answer, "A");
         if (answer.status == dns::Status::not_found)
             co_return result; // no such name at all: nothing else to ask for
     }
     if (ipv6_) {
         auto answer = co_await resolver_->aaaa(spelling);
-        co_await filter_addresses(host, "AAAA", answer);
+        co_await reply_filter_.apply(host, dns::Type::aaaa, answer);
         take(answer, "AAAA");
     }
     if (!result.list.empty())

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "async/task.h"
+#include "dns/reply_filter.h"
 #include "nexthop.h"
 #include "outcome.h"
 #include "params.h"
@@ -16,15 +17,6 @@
 
 namespace bulkhead
 {
-
-namespace dns
-{
-class Resolver;
-enum class Status;
-struct MxRecord;
-struct SrvRecord;
-template <typename Record> struct Answer;
-} // namespace dns
 
 struct Host {
     Host(Peer who, unsigned order) : peer(std::move(who)), preference(order) {}
@@ -124,11 +116,6 @@ private:
     Task<Addresses> ask_dns(std::string host);
     Task<Addresses> ask_dns_for(std::string spelling, const std::string& host);
     Addresses ask_hosts_file(const std::string& host) const;
-    Task<std::vector<bool>> ignored(std::vector<std::string> records);
-    Task<> filter_exchangers(const std::string& domain, dns::Answer<dns::MxRecord>& answer);
-    Task<> filter_addresses(const std::string& host, std::string_view type,
-                            dns::Answer<SocketAddress>& answer);
-    Task<> filter_services(const std::string& name, dns::Answer<dns::SrvRecord>& answer);
     Task<HostList> hosts_of_domain(Nexthop nexthop);
     Task<HostList> exchangers(Nexthop nexthop);
     // nullopt: to be taken as if nobody had looked.
@@ -146,7 +133,7 @@ private:
     bool ipv6_ = true;
     HostOrder order_;
     NameCompletion completion_;
-    TableList reply_filter_;
+    dns::ReplyFilter reply_filter_;
     std::minstd_rand random_;
 };
 

@@ -3,8 +3,6 @@
 #include "base/text.h"
 #include "mail/address.h"
 
-#include <limits>
-
 #include <fmt/format.h>
 
 namespace bulkhead
@@ -13,7 +11,6 @@ namespace bulkhead
 namespace
 {
 
-constexpr std::size_t service_limit = 10'000;
 constexpr std::size_t socket_path_limit = 107; // of the kernel
 
 Error bad(std::string_view text, std::string_view reason)
@@ -22,36 +19,6 @@ Error bad(std::string_view text, std::string_view reason)
 }
 
 } // namespace
-
-ServicePorts::ServicePorts(std::string_view services_file)
-    : ports_{{"smtp", 25},        {"mail", 25},         {"lmtp", 24},
-             {"submission", 587}, {"submissions", 465}, {"smtps", 465}}
-{
-    for (std::string_view line : split(services_file, "\n")) {
-        line = line.substr(0, line.find('#'));
-        const auto words = split(line, " \t\r");
-        if (words.size() < 2 || !words[1].ends_with("/tcp"))
-            continue;
-        const auto port = parse_unsigned(words[1].substr(0, words[1].size() - 4));
-        if (!port || *port == 0 || *port > std::numeric_limits<std::uint16_t>::max() ||
-            ports_.size() >= service_limit)
-            continue;
-        ports_[std::string(words[0])] = static_cast<std::uint16_t>(*port);
-        for (std::size_t i = 2; i < words.size(); ++i)
-            ports_[std::string(words[i])] = static_cast<std::uint16_t>(*port);
-    }
-}
-
-std::optional<std::uint16_t> ServicePorts::find(std::string_view service) const
-{
-    if (const auto number = parse_unsigned(service)) {
-        if (*number == 0 || *number > std::numeric_limits<std::uint16_t>::max())
-            return std::nullopt;
-        return static_cast<std::uint16_t>(*number);
-    }
-    const auto found = ports_.find(service);
-    return found == ports_.end() ? std::nullopt : std::optional(found->second);
-}
 
 Result<Nexthop> parse_nexthop(std::string_view text, const ServicePorts& services,
                               std::string_view default_port)

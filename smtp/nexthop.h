@@ -5,10 +5,9 @@
 
 #include "async/address.h"
 #include "base/result.h"
+#include "config/service_ports.h"
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,20 +15,6 @@
 
 namespace bulkhead
 {
-
-// TCP services of services(5).
-class ServicePorts
-{
-public:
-    // The ports of mail are known without a file.
-    explicit ServicePorts(std::string_view services_file = {});
-
-    // A number or a name.
-    std::optional<std::uint16_t> find(std::string_view service) const;
-
-private:
-    std::map<std::string, std::uint16_t, std::less<>> ports_;
-};
 
 struct Nexthop {
     std::string name;                     // without brackets

@@ -111,12 +111,19 @@ struct SmtpParams : ParamSet {
                                      "defer when the local address cannot be had"};
     Param<Seconds> connect_timeout{this, "smtp_connect_timeout", "30s", at_least(0),
                                    "time limit of connecting; 0: the system's"};
+    Param<std::string> known_ports{this, "known_tcp_ports",
+                                   "lmtp=24, smtp=25, smtps=submissions=465, submission=587",
+                                   "port names that need no lookup in /etc/services"};
+    Param<int> tcp_window{this, "tcp_windowsize", "0", at_least(0),
+                          "the TCP window to ask for; 0: the system's"};
     Param<bool> cache_on_demand{this, "smtp_connection_cache_on_demand", "yes",
                                 "keep connections for a short time"};
     Param<std::vector<std::string>> cache_destinations{this, "smtp_connection_cache_destinations", "",
                                                        "next hops whose connections are always kept"};
     Param<Seconds> cache_time{this, "smtp_connection_cache_time_limit", "2s", at_least(1),
                               "how long a connection is kept without use"};
+    Param<Seconds> cache_limit{this, "connection_cache_ttl_limit", "2s", at_least(1),
+                               "no connection is kept longer than this without use"};
     Param<Seconds> reuse_time{this, "smtp_connection_reuse_time_limit", "300s", at_least(1),
                               "how long a connection is used"};
     Param<int> reuse_count{this, "smtp_connection_reuse_count_limit", "0", at_least(0),

@@ -53,7 +53,7 @@ void SessionPool::give_back(std::unique_ptr<SmtpSession> session, std::string_vi
     Kept kept{std::string(nexthop), SteadyClock::now(), std::move(session)};
     kept_.push_back(std::move(kept));
     if (!timer_.running())
-        timer_.start(params_.cache_time());
+        timer_.start(keep_time());
 }
 
 // Those that nobody took are at the front.
@@ -61,7 +61,7 @@ void SessionPool::expire()
 {
     const SteadyTime now = SteadyClock::now();
     const auto is_old = [&](const Kept& kept) {
-        return now - kept.since >= params_.cache_time() || kept.session->is_dead();
+        return now - kept.since >= keep_time() || kept.session->is_dead();
     };
     std::vector<std::unique_ptr<SmtpSession>> old;
     for (Kept& kept : kept_)
@@ -71,7 +71,7 @@ void SessionPool::expire()
     for (auto& session : old)
         dismiss(std::move(session));
     if (!kept_.empty())
-        timer_.start(std::chrono::ceil<Milliseconds>(kept_.front().since + params_.cache_time() - now));
+        timer_.start(std::chrono::ceil<Milliseconds>(kept_.front().since + keep_time() - now));
 }
 
 static Task<> say_goodbye(std::unique_ptr<SmtpSession> session)

@@ -6,6 +6,7 @@
 #include "async/scope.h"
 #include "session.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ private:
     };
     template <typename Match> std::unique_ptr<SmtpSession> take(Match match);
     bool may_serve_again(const SmtpSession& session) const;
+    Seconds keep_time() const { return std::min(params_.cache_time(), params_.cache_limit()); }
     void expire();
 
     const SmtpParams& params_;

@@ -1,6 +1,6 @@
 #include "access_subject.h"
 
-#include "mail/address.h"
+#include "mail/logged_address.h"
 
 #include <fmt/format.h>
 
@@ -14,9 +14,9 @@ std::string access_line(std::string_view what, const AccessSubject& subject, std
         fmt::format("{}: {}: {} from {}: {};", subject.queue_id.empty() ? "NOQUEUE" : subject.queue_id, what,
                     subject.stage, label, text);
     if (subject.sender)
-        line += fmt::format(" from=<{}>", external_form(*subject.sender));
+        line += fmt::format(" from=<{}>", logged_form(*subject.sender));
     if (subject.recipient)
-        line += fmt::format(" to=<{}>", external_form(*subject.recipient));
+        line += fmt::format(" to=<{}>", logged_form(*subject.recipient));
     line += fmt::format(" proto={}", subject.protocol);
     if (!subject.helo.empty())
         line += fmt::format(" helo=<{}>", subject.helo);

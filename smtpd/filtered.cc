@@ -4,7 +4,7 @@
 #include "before_queue.h"
 
 #include "log/log.h"
-#include "mail/address.h"
+#include "mail/logged_address.h"
 
 #include <algorithm>
 
@@ -75,9 +75,9 @@ Task<Reply> SmtpSession::finish_filtered(bool discard)
     const std::string_view what = reply.ok() ? "proxy-accept" : "proxy-reject";
     std::string line = fmt::format("{}: {}: {};", what, where_, reply.summary());
     if (about.sender)
-        line += fmt::format(" from=<{}>", external_form(*about.sender));
+        line += fmt::format(" from=<{}>", logged_form(*about.sender));
     if (about.recipient)
-        line += fmt::format(" to=<{}>", external_form(*about.recipient));
+        line += fmt::format(" to=<{}>", logged_form(*about.recipient));
     line += fmt::format(" proto={}", about.protocol);
     if (!helo_.empty())
         line += fmt::format(" helo=<{}>", helo_);

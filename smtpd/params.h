@@ -241,7 +241,9 @@ struct SmtpdParams : ParamSet {
                                                between(200, 499),
                                                "the code of reject_unverified_recipient without a result"};
 
-    // Lists in the DNS.
+    // The DNS, and lists in it.
+    Param<std::string> dns_reply_filter{this, "smtpd_dns_reply_filter", "",
+                                        "rules that drop or replace DNS records"};
     Param<RawText> dns_list_reply{this, "default_rbl_reply",
                                   "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using "
                                   "$rbl_domain${rbl_reason?; $rbl_reason}",

@@ -157,6 +157,7 @@ void Policy::open_tables()
     }
     client_certificates_ = TableList::open(params_.client_certificates());
     sender_logins_ = TableList::open(params_.sender_logins());
+    filtered_dns_.set_filter(dns::ReplyFilter(params_.dns_reply_filter));
 }
 
 bool Policy::is_stale() const
@@ -168,7 +169,7 @@ bool Policy::is_stale() const
     const auto class_stale = [](const auto& row) { return row.second.is_stale(); };
     return std::ranges::any_of(lists, stale) || std::ranges::any_of(classes_, class_stale) ||
            std::ranges::any_of(tables, stale) || mynetworks_.is_stale() || permit_actions_.is_stale() ||
-           bare_newline_exclusions_.is_stale() || backup_networks_.is_stale();
+           bare_newline_exclusions_.is_stale() || backup_networks_.is_stale() || filtered_dns_.is_stale();
 }
 
 Task<Verdict> Policy::check(Step step, const AccessSubject& subject) const

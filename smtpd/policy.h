@@ -2,6 +2,7 @@
 // the jail and shared by all sessions of the worker.
 #pragma once
 
+#include "filtered_resolver.h"
 #include "params.h"
 #include "policy_service.h"
 #include "restrictions.h"
@@ -72,6 +73,7 @@ public:
     const SmtpdParams& params() const { return params_; }
     ipc::RewriteClient& rewriter() const { return rewriter_; }
     dns::Resolver* resolver() const { return resolver_; }
+    FilteredResolver& filtered_dns() const { return filtered_dns_; }
 
     // A class of smtpd_restriction_classes; null: none of this name, any case.
     const RestrictionList* find_class(std::string_view name) const;
@@ -108,7 +110,7 @@ public:
 
 private:
     Policy(const SmtpdParams& params, ipc::RewriteClient& rewriter, dns::Resolver* resolver)
-        : params_(params), rewriter_(rewriter), resolver_(resolver),
+        : params_(params), rewriter_(rewriter), resolver_(resolver), filtered_dns_(resolver),
           verify_("private/" + params.verify_service())
     {
     }
@@ -127,6 +129,7 @@ private:
     const SmtpdParams& params_;
     ipc::RewriteClient& rewriter_;
     dns::Resolver* resolver_;
+    mutable FilteredResolver filtered_dns_;
     mutable ipc::Service verify_;
     MatchList mynetworks_;
     MatchList bare_newline_exclusions_;

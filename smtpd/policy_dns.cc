@@ -52,7 +52,7 @@ Result<PolicyServer*> Policy::policy_server(std::string_view text) const
 // A mail exchanger, or else an address (RFC 5321, 5.1).
 Task<DomainFound> Policy::find_domain(std::string domain) const
 {
-    const auto exchangers = co_await resolver_->mx(domain);
+    const auto exchangers = co_await filtered_dns_.mx(domain);
     if (exchangers.status == dns::Status::found) {
         const bool null = exchangers.records.size() == 1 && exchangers.records.front().host.empty();
         co_return null ? DomainFound::no_mail : DomainFound::yes;
@@ -61,10 +61,10 @@ Task<DomainFound> Policy::find_domain(std::string domain) const
         co_return DomainFound::no;
     if (failed(exchangers.status))
         co_return DomainFound::unknown;
-    const auto v4 = co_await resolver_->a(domain);
+    const auto v4 = co_await filtered_dns_.a(domain);
     if (v4.status == dns::Status::found)
         co_return DomainFound::yes;
-    const auto v6 = co_await resolver_->aaaa(domain);
+    const auto v6 = co_await filtered_dns_.aaaa(domain);
     if (v6.status == dns::Status::found)
         co_return DomainFound::yes;
     co_return failed(v4.status) || failed(v6.status) ? DomainFound::unknown : DomainFound::no;
@@ -72,8 +72,8 @@ Task<DomainFound> Policy::find_domain(std::string domain) const
 
 Task<bool> Policy::leads_to_us(std::string host) const
 {
-    const auto v4 = co_await resolver_->a(host);
-    const auto v6 = co_await resolver_->aaaa(host);
+    const auto v4 = co_await filtered_dns_.a(host);
+    const auto v6 = co_await filtered_dns_.aaaa(host);
     for (const auto* answer : {&v4, &v6})
         for (const SocketAddress& address : answer->records)
             if (reached_addresses_.contains(fmt::format("[{}]", address.text())))
@@ -83,8 +83,8 @@ Task<bool> Policy::leads_to_us(std::string host) const
 
 Task<bool> Policy::is_in_backup_networks(std::string host) const
 {
-    const auto v4 = co_await resolver_->a(host);
-    const auto v6 = co_await resolver_->aaaa(host);
+    const auto v4 = co_await filtered_dns_.a(host);
+    const auto v6 = co_await filtered_dns_.aaaa(host);
     for (const auto* answer : {&v4, &v6})
         for (const SocketAddress& address : answer->records) {
             const std::string text = address.text();
@@ -100,7 +100,7 @@ Task<MxBackup> Policy::find_mx_backup(std::string domain) const
 {
     if (resolver_ == nullptr)
         co_return MxBackup::unknown;
-    auto exchangers = co_await resolver_->mx(domain);
+    auto exchangers = co_await filtered_dns_.mx(domain);
     if (failed(exchangers.status))
         co_return MxBackup::unknown;
     auto& records = exchangers.records;

@@ -164,7 +164,7 @@ Task<Verdict> AccessCheck::check_hosts(const Rule& rule, Part part, Via via, std
 
 Task<std::vector<std::string>> AccessCheck::hosts_of(std::string name, Via via)
 {
-    dns::Resolver& resolver = *policy_.resolver();
+    FilteredResolver& resolver = policy_.filtered_dns();
     std::vector<std::string> hosts;
     if (via == Via::a) {
         hosts.push_back(std::move(name));
@@ -207,7 +207,7 @@ Task<std::vector<AddressKey>> AccessCheck::host_keys(std::string host, bool with
     }
     if (with_name)
         keys = access_domain_keys(host, policy_.key_options());
-    dns::Resolver& resolver = *policy_.resolver();
+    FilteredResolver& resolver = policy_.filtered_dns();
     const auto v4 = co_await resolver.a(host);
     const auto v6 = co_await resolver.aaaa(host);
     if (v4.status == dns::Status::temporary && v6.status != dns::Status::found)

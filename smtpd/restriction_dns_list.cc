@@ -84,7 +84,7 @@ Task<DnsListing> AccessCheck::ask_dns_list(const DnsList& list, Part part)
     const std::string question = dns_list_question(list, part);
     if (question.empty() || policy_.resolver() == nullptr)
         co_return DnsListing::unlisted;
-    const auto answer = co_await policy_.resolver()->a(question);
+    const auto answer = co_await policy_.filtered_dns().a(question);
     if (failed(answer.status)) {
         log::warn(fmt::format("{}: RBL lookup error: Host or domain name not found. Name service error for "
                               "name={} type=A: Host not found, try again",

@@ -10,6 +10,14 @@
 namespace bulkhead
 {
 
+void ask_for_window(int fd, int bytes)
+{
+    if (bytes <= 0)
+        return;
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 struct ConnectCallback {
     static void call(evutil_socket_t, short what, void* self)
     {
@@ -35,6 +43,7 @@ bool ConnectAwaiter::start()
         return failed(Fault::io);
     const int on = 1;
     ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ask_for_window(fd_.get(), window_);
     if (from_) {
         const SocketAddress local = from_->with_port(0);
         if (::bind(fd_.get(), local.data(), local.size()) != 0)

@@ -13,12 +13,18 @@
 namespace bulkhead
 {
 
+// tcp_windowsize, for routers that break the scaling of windows: buffers of so many bytes.  Must be
+// called before connect() or listen(), for the scale is agreed on when a connection begins; what is
+// accepted inherits them.  Zero: the kernel's choice, which grows with the connection.
+void ask_for_window(int fd, int bytes);
+
 // Leaf awaiter of connect_inet().
 class [[nodiscard]] ConnectAwaiter
 {
 public:
-    ConnectAwaiter(const SocketAddress& to, const std::optional<SocketAddress>& from, Milliseconds timeout)
-        : to_(to), from_(from), timeout_(timeout)
+    ConnectAwaiter(const SocketAddress& to, const std::optional<SocketAddress>& from, Milliseconds timeout,
+                   int window)
+        : to_(to), from_(from), timeout_(timeout), window_(window)
     {
     }
     ~ConnectAwaiter();
@@ -36,6 +42,7 @@ private:
     SocketAddress to_;
     std::optional<SocketAddress> from_;
     Milliseconds timeout_;
+    int window_;
     UniqueFd fd_;
     std::optional<Error> error_;
     void* event_ = nullptr;
@@ -43,13 +50,14 @@ private:
 };
 
 // A connected, non-blocking socket with TCP_NODELAY.  `from` is the local address
-// (its port is ignored); zero timeout: as long as the kernel tries.  Errors:
+// (its port is ignored); zero timeout: as long as the kernel tries; window: see ask_for_window().
+// Errors:
 // Fault::timeout, Fault::config when the local address cannot be had, Fault::io;
 // the context is the bare reason ("Connection refused"), as log lines have it.
 inline ConnectAwaiter connect_inet(const SocketAddress& to, const std::optional<SocketAddress>& from,
-                                   Milliseconds timeout)
+                                   Milliseconds timeout, int window = 0)
 {
-    return {to, from, timeout};
+    return {to, from, timeout, window};
 }
 
 } // namespace bulkhead

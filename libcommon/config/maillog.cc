@@ -22,6 +22,7 @@ MaillogSettings MaillogSettings::from(const Config& config)
     return {.file = config.get("maillog_file"),
             .json = config.get("maillog_format") == "json",
             .prefixes = config.get("maillog_file_prefixes"),
+            .permissions = config.get("maillog_file_permissions"),
             .syslog_name = config.get("syslog_name"),
             .facility = config.get("syslog_facility"),
             .host = host.substr(0, host.find('.'))};
@@ -46,6 +47,14 @@ int syslog_facility_code(std::string_view name)
     return LOG_MAIL;
 }
 
+std::optional<unsigned> parse_log_file_mode(std::string_view text)
+{
+    return text == "0600"   ? std::optional(0600U)
+           : text == "0640" ? std::optional(0640U)
+           : text == "0644" ? std::optional(0644U)
+                            : std::nullopt;
+}
+
 Result<> check_maillog_path(const MaillogSettings& settings)
 {
     if (settings.file.find("/../") != std::string::npos)
@@ -65,8 +74,16 @@ Result<> check_maillog_path(const MaillogSettings& settings)
 static Result<UniqueFd> open_log_file(const MaillogSettings& settings)
 {
     TRY_VOID(check_maillog_path(settings));
-    UniqueFd fd(::open(settings.file.c_str(),
-                       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644));
+    const auto mode = parse_log_file_mode(settings.permissions);
+    if (!mode)
+        return Error{Fault::config, "maillog_file_permissions: must be 0600, 0640 or 0644"};
+    constexpr int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    UniqueFd fd(::open(settings.file.c_str(), flags));
+    if (!fd && errno == ENOENT) { // what is there keeps the rights that it has
+        fd.reset(::open(settings.file.c_str(), flags | O_CREAT, 0600));
+        if (fd)
+            ::fchmod(fd.get(), *mode); // whatever the umask
+    }
     if (!fd)
         return system_error("open maillog_file " + settings.file);
     struct stat st{};

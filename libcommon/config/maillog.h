@@ -6,7 +6,9 @@
 #include "base/result.h"
 #include "log/log.h"
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace bulkhead
 {
@@ -18,6 +20,7 @@ struct MaillogSettings {
     std::string file;        // maillog_file, empty: syslog
     bool json = false;       // maillog_format
     std::string prefixes;    // maillog_file_prefixes
+    std::string permissions; // maillog_file_permissions
     std::string syslog_name; // first part of the tag
     std::string facility;    // syslog_facility
     std::string host;        // first label of myhostname
@@ -27,6 +30,9 @@ struct MaillogSettings {
 
 // The syslog(3) facility of a name, LOG_MAIL for an unknown one.
 int syslog_facility_code(std::string_view name);
+
+// 0600, 0640 or 0644; nullopt for any other text.
+std::optional<unsigned> parse_log_file_mode(std::string_view text);
 
 // maillog_file may only lie below one of maillog_file_prefixes.
 Result<> check_maillog_path(const MaillogSettings& settings);

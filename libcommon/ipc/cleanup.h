@@ -34,8 +34,9 @@ inline constexpr unsigned rewrite_local = 4; // header addresses are ours: compl
 inline constexpr unsigned bounce_errors = 8; // nobody waits for the answer: return bad mail to its sender
 inline constexpr unsigned hold = 16;         // straight to hold/
 inline constexpr unsigned smtputf8 = 32;
-inline constexpr unsigned discard = 64;         // take everything, keep nothing
-inline constexpr unsigned internal = 128;       // our own notice
+inline constexpr unsigned discard = 64; // take everything, keep nothing
+inline constexpr unsigned internal =
+    128; // a notice or forwarded mail: part of a delivery, never kept waiting
 inline constexpr unsigned local_milters = 256;  // non_smtpd_milters
 inline constexpr unsigned client_milters = 512; // the client brings connections to milters
 } // namespace cleanup_flag

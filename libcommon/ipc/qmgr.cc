@@ -41,6 +41,22 @@ Result<QueueLogged> decode_queue_logged(const Message& message)
     return logged;
 }
 
+Message encode(const QueueTaken& taken)
+{
+    Message answer(Kind::ok);
+    answer.add("instance", taken.instance).add("behind", std::int64_t{taken.is_behind});
+    return answer;
+}
+
+Result<QueueTaken> decode_queue_taken(const Message& answer)
+{
+    if (answer.kind() != Kind::ok)
+        return Error{Fault::refused, "it is leaving"};
+    TRY(const auto instance, answer.number("instance"));
+    TRY(const auto behind, answer.number("behind"));
+    return QueueTaken{instance, behind != 0};
+}
+
 Message encode(const QueueFlush& request)
 {
     Message message(Kind::queue_flush);

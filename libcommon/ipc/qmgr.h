@@ -17,8 +17,7 @@ namespace bulkhead::ipc
 Message encode_queue_arrival(std::string_view queue_id);
 Result<std::string> decode_queue_arrival(const Message& message);
 
-// Messages are durable in the commit log.  again: a while ago, and they are still there.  The
-// answer, ok {instance}, says by a number which queue manager it is that knows them now.
+// Messages are durable in the commit log.  again: a while ago, and they are still there.
 struct QueueLogged {
     std::vector<LogPlace> places;
     bool again = false;
@@ -26,6 +25,14 @@ struct QueueLogged {
 };
 Message encode(const QueueLogged& logged);
 Result<QueueLogged> decode_queue_logged(const Message& message);
+
+// The answer to both.
+struct QueueTaken {
+    std::int64_t instance = 0; // a number for the queue manager that knows of them now
+    bool is_behind = false;    // mail comes in faster than it leaves: see in_flow_delay
+};
+Message encode(const QueueTaken& taken);
+Result<QueueTaken> decode_queue_taken(const Message& answer); // anything else than ok: Fault::refused
 
 // Try again now: one message, the messages for one destination, or all (both empty).
 struct QueueFlush {

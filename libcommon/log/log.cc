@@ -358,11 +358,11 @@ LogLine& LogLine::operator()(std::string_view name, std::int64_t value)
     return *this;
 }
 
-LogLine& LogLine::address(std::string_view name, std::string_view external_form)
+LogLine& LogLine::address(std::string_view name, std::string_view text)
 {
     key(name);
     text_ += '<';
-    text_ += printable(external_form, true);
+    text_ += printable(text, true);
     text_ += '>';
     return *this;
 }

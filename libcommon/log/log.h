@@ -82,8 +82,8 @@ public:
 
     LogLine& operator()(std::string_view key, std::string_view value);
     LogLine& operator()(std::string_view key, std::int64_t value);
-    // An address in angle brackets: from=<a@b>.
-    LogLine& address(std::string_view key, std::string_view external_form);
+    // An address in angle brackets: from=<a@b>; text is its logged_form().
+    LogLine& address(std::string_view key, std::string_view text);
     LogLine& note(std::string_view text); // " (text)"
 
     const std::string& text() const { return text_; }

@@ -182,7 +182,7 @@ Result<> read_config(Options& options)
         options.default_type = config->get("default_database_type");
         options.build.myhostname = config->get("myhostname");
         options.queue_directory = config->get("queue_directory");
-        take_map_size(*config);
+        take_table_settings(*config);
         return {};
     }
     for (const std::string& table : options.tables)

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "table/lookup_client.h"
 #include "table/netstring.h"
+#include "table/settings.h"
 #include "table/types.h"
 
 #include <fmt/format.h>
@@ -30,7 +31,7 @@ namespace
 
 Result<std::size_t> end_of_reply(std::string_view bytes)
 {
-    TRY(const std::optional<Netstring> reply, parse_netstring(bytes, socketmap_reply_limit));
+    TRY(const std::optional<Netstring> reply, parse_netstring(bytes, table_settings().socketmap_reply_limit));
     return reply ? reply->encoded : 0;
 }
 
@@ -45,11 +46,14 @@ public:
     Lookup find(std::string_view key) override
     {
         std::string request;
-        append_netstring(request, fmt::format("{} {}", name_, fold_ ? lower(key) : std::string(key)));
+        const std::string query = fmt::format("{} {}", name_, fold_ ? lower(key) : std::string(key));
+        if (query.size() > table_settings().socketmap_query_limit)
+            return Lookup::broken(fmt::format("{}: the query is too long", spec()));
+        append_netstring(request, query);
         const auto reply = client_->exchange(request, end_of_reply);
         if (!reply)
             return Lookup::broken(fmt::format("{}: {}", spec(), reply.error().context));
-        const auto whole = parse_netstring(*reply, socketmap_reply_limit);
+        const auto whole = parse_netstring(*reply, table_settings().socketmap_reply_limit);
         Lookup answer = parse_socketmap_reply((*whole)->text);
         return answer.is_broken() ? Lookup::broken(fmt::format("{}: {}", spec(), answer.reason())) : answer;
     }

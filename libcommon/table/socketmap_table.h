@@ -10,9 +10,6 @@
 namespace bulkhead
 {
 
-// Replies are refused when they are longer.
-constexpr std::size_t socketmap_reply_limit = 100'000;
-
 // What the text of a reply says; one that makes no sense is broken.
 Lookup parse_socketmap_reply(std::string_view text);
 

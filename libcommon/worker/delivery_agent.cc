@@ -5,6 +5,7 @@
 #include "ipc/verify.h"
 #include "log/log.h"
 #include "mail/address.h"
+#include "mail/logged_address.h"
 #include "mail/probe.h"
 #include "spool/commit_log.h"
 #include "spool/envelope.h"
@@ -307,9 +308,9 @@ void DeliveryAgent::log_status(const Delivery& delivery, const ipc::DeliveryReci
                                : status.relay == "none" ? now
                                                         : request.handed_over;
     LogLine line(request.queue_id);
-    line.address("to", external_form(recipient.address));
+    line.address("to", logged_form(recipient.address));
     if (!recipient.original.empty() && !equals_ignoring_case(recipient.original, recipient.address))
-        line.address("orig_to", external_form(recipient.original));
+        line.address("orig_to", logged_form(recipient.original));
     line("relay", status.relay);
     if (status.connection_uses > 1)
         line("conn_use", status.connection_uses);

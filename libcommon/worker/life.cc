@@ -5,6 +5,7 @@
 #include "ipc/hand_over.h"
 #include "ipc/master_link.h"
 #include "log/log.h"
+#include "mail/logged_address.h"
 #include "os/files.h"
 #include "table/settings.h"
 #include "worker/arguments.h"
@@ -150,7 +151,8 @@ Result<> WorkerLife::read_configuration()
     config.set_service_name(arguments_.service);
     worker_.config_ = std::make_unique<Config>(std::move(config));
     TRY_VOID(worker_.common_.load(*worker_.config_));
-    take_map_size(*worker_.config_);
+    TRY_VOID(choose_logged_form(worker_.common_.log_address_format()));
+    take_table_settings(*worker_.config_);
     table_settings().open_error_is_fatal =
         worker_.config_->get_bool("daemon_table_open_error_is_fatal").value_or(false);
     return worker_.params().load(*worker_.config_);

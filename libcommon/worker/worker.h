@@ -42,6 +42,8 @@ struct WorkerParams : ParamSet {
     Param<std::string> maillog_file{this, "maillog_file", "", "log to this file instead of syslog"};
     Param<std::string> maillog_format{this, "maillog_format", "classic",
                                       "the form of log lines: classic, json"};
+    Param<std::string> log_address_format{this, "info_log_address_format", "external",
+                                          "quoting of addresses in the log: external, or internal"};
     Param<std::string> postlog_service{this, "postlog_service_name", "postlog",
                                        "the service that writes maillog_file"};
     Param<std::string> hash_queue_names{this, "hash_queue_names", "deferred, defer",

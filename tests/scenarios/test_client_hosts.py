@@ -159,7 +159,8 @@ class ClientHosts(scenario.Scenario):
     def test_a_connection_is_used_so_often(self):
         sink = self.sink(port=ports.free_port())
         a = self.routed(sink, {'kept.test': f'smtp:[127.0.0.1]:{sink.port}'}, smtp_connection_reuse_count_limit=2,
-                        smtp_connection_cache_time_limit='30s', smtp_destination_concurrency_limit=1)
+                        smtp_connection_cache_time_limit='30s', connection_cache_ttl_limit='30s',
+                        smtp_destination_concurrency_limit=1)
         self.send(a, *(f'r{number}@kept.test' for number in range(5)))
         sink.wait(5)
         self.assertEqual([each.messages for each in sink.sessions], [2, 2, 1], a.log_text())
@@ -167,11 +168,20 @@ class ClientHosts(scenario.Scenario):
     def test_a_connection_is_used_so_long(self):
         sink = self.sink(port=ports.free_port())
         a = self.routed(sink, {'kept.test': f'smtp:[127.0.0.1]:{sink.port}'}, smtp_connection_reuse_time_limit='1s',
-                        smtp_connection_cache_time_limit='30s', smtp_destination_concurrency_limit=1)
+                        smtp_connection_cache_time_limit='30s', connection_cache_ttl_limit='30s',
+                        smtp_destination_concurrency_limit=1)
         self.wait(lambda: self.send(a, 'r@kept.test') or len(sink.sessions) > 1)
         by_session = [[each.when for each in sink.wait() if each.session is session] for session in sink.sessions[:2]]
         self.assertGreater(len(by_session[0]), 1)
         self.assertLess(by_session[0][-1] - by_session[0][0], 2.5)
+
+    def test_a_connection_is_kept_no_longer_than_all_may_be(self):
+        sink = self.sink(port=ports.free_port())
+        a = self.routed(sink, {'kept.test': f'smtp:[127.0.0.1]:{sink.port}'}, smtp_connection_cache_time_limit='300s',
+                        connection_cache_ttl_limit='1s')
+        self.send(a, 'r@kept.test')
+        sink.wait(1)
+        self.wait(lambda: sink.open_sessions == 0, message='the connection is still open')
 
 
 if __name__ == '__main__':

@@ -138,6 +138,26 @@ class Names(scenario.Scenario):
         self.assertEqual(self.ask(sender='a@shaky.test'),
                          '450 4.1.8 <a@shaky.test>: Sender address rejected: Domain not found')
 
+    def test_records_that_are_filtered_do_not_exist(self):
+        """For rules; a client's name comes from where the system's library finds it."""
+        filtered = [r'/^mail\.test 0 IN MX 10 mx\.mail\.test\.$/ IGNORE', r'/^host\.test \S+ IN A 192\.0\.2\.26$/ IGNORE',
+                    r'/^mail\.test \S+ IN NS ns\.evil\.test\.$/ IGNORE', r'/ 127\.0\.0\.4$/ ignore', rf'/ {GOOD}$/ IGNORE',
+                    r'/^self\.test /  DROP']
+        self.start(smtpd_sender_restrictions='check_sender_ns_access inline:{{ns.evil.test=REJECT evil}},'
+                   'reject_unknown_sender_domain', smtpd_recipient_restrictions='reject_rbl_client bl.test')
+        self.assertTrue(self.ask(GOOD).startswith('554 5.7.1 <s@mail.test>: Sender address rejected: evil'))
+        self.assertTrue(self.ask(GOOD, sender='a@host.test').startswith('554 5.7.1 Service unavailable; Client host'))
+        path = self.a.top / 'filter'
+        path.write_text(''.join(line + '\n' for line in filtered))
+        self.a.config['smtpd_dns_reply_filter'] = f'regexp:{path}'
+        self.a.write()
+        self.assertEqual(self.a.control('reload').returncode, 0)
+        self.wait(lambda: self.ask(GOOD) == '450 4.1.8 <s@mail.test>: Sender address rejected: Domain not found')
+        self.assertTrue(self.ask(GOOD, sender='a@host.test').startswith('450 4.1.8 <a@host.test>: Sender'))
+        self.assertEqual(self.ask(GOOD, sender='a@self.test'), '250 2.1.5 Ok')
+        self.assert_log(self.a, r'smtpd_dns_reply_filter: self\.test 0 IN A 127\.0\.0\.1: unknown action DROP')
+        self.assertNotIn('connect from unknown', self.a.log_text())
+
     def test_a_failed_look_up_defers_only_what_would_pass(self):
         self.start(smtpd_recipient_restrictions='reject_unknown_sender_domain, reject')
         self.assertEqual(self.ask(sender='a@shaky.test'),

@@ -184,6 +184,33 @@ class Relay(scenario.Scenario):
                         r'\(250 2\.0\.0 Ok: queued as \w+\)$'):
             self.assert_log(a, stamp + pattern)
 
+    def test_log_has_addresses_in_the_form_that_is_wanted(self):
+        quoted, raw = r'"odd one"@', r'odd one@'
+        _, a, _ = self.relaying(smtpd_recipient_restrictions='check_recipient_access inline:{no@b.example=REJECT}, permit')
+        for form, sender, recipient in (('external', quoted, quoted), ('internal', raw, raw)):
+            with self.subTest(form=form):
+                a.config['info_log_address_format'] = form
+                a.write()
+                self.assertEqual(a.control('reload').returncode, 0)
+                with a.client() as connection:
+                    connection.greet()
+                    connection.envelope('"odd one"@client.example', f'"odd one"@{form}.example')
+                    connection.send(client.message(form).replace(b'\n', b'\r\n') + b'.\r\n')
+                    self.assertEqual(connection.reply()[0], 250)
+                self.assert_log(a, rf'from=<{sender}client\.example>, size=\d+, nrcpt=1')
+                self.assert_log(a, rf'to=<{recipient}{form}\.example>, relay=')
+                with a.client() as connection:
+                    connection.greet()
+                    connection.send(b'MAIL FROM:<"odd one"@client.example>\r\nRCPT TO:<no@b.example>\r\n')
+                    self.assertEqual(connection.reply()[0], 250)
+                    self.assertGreaterEqual(connection.reply()[0], 400)
+                self.assert_log(a, rf'reject: .* from=<{sender}client\.example> to=<no@b')
+        a.config['info_log_address_format'] = 'quoted'
+        a.write()
+        answer = a.control('reload')
+        self.assertNotEqual(answer.returncode, 0)
+        self.assertIn('info_log_address_format = quoted: must be external or internal', answer.stderr)
+
     def test_delivery_into_a_maildir(self):
         system = self.system('a')
         system['a'].deliver_to_maildir()

@@ -3,10 +3,12 @@
 import os
 import re
 import socket
+import time
 
 import client
 import ports
 import scenario
+from scenario import Delay
 
 
 class Scheduling(scenario.Scenario):
@@ -117,6 +119,29 @@ class Scheduling(scenario.Scenario):
         self.assertEqual(sorted(arrived), sorted(['before', *loads[0].acknowledged, *loads[1].acknowledged]))
         self.assertLessEqual(set(other.count_by_id()), set(loads[1].acknowledged), 'not the business of the second')
         self.assertTrue(re.search(r'second/qmgr\[\d+\]: \w+: from=.*queue active', a.log_text()))
+
+    def test_mail_that_comes_faster_than_it_leaves(self):
+        """A message is a little late while others wait for room in the active queue, and is not when none do."""
+        _, a, sink = self.relaying(qmgr_message_active_limit='1', in_flow_delay='2s')
+
+        def seconds(identity):
+            begun = time.monotonic()
+            self.send(a, identity, 'r@dest.example')
+            return time.monotonic() - begun
+
+        self.assertLess(seconds('wakes'), 1.5)
+        a.wait_empty()
+        sink.script['data'] = Delay(6)     # nothing leaves meanwhile
+        self.assertLess(seconds('active'), 1.5)
+        a.wait_spool('active=1')
+        self.assertLess(seconds('waits'), 1.5)
+        self.assertGreater(seconds('late-1'), 1.9)
+        sink.script.clear()
+        a.wait_empty()
+        self.assertLess(seconds('in-time'), 1.5)
+        a.wait_empty()
+        self.assertLess(seconds('in-time-too'), 1.5)
+        self.assertEqual(len(sink.wait(6)), 6)
 
     def test_settings_that_cannot_be_read(self):
         system, a, sink = self.relaying()

@@ -75,6 +75,17 @@ TEST_F(Assembly, AddsAuthorAndRecipients)
                 testing::Contains("N:From: j@a.test (Joe \\(Q\\))"));
 }
 
+TEST_F(Assembly, EncodesANameOutsideAscii)
+{
+    flags |= ipc::cleanup_flag::rewrite_local;
+    const Records records = {"F:J\xc3\xb6rg", "S:j@a.test", "R:r@b.test", "M", "N:Date: x", "X", "E"};
+    params.full_name_charset.set("utf-8");
+    EXPECT_THAT(assemble(records), testing::Contains("N:From: =?utf-8?Q?J=C3=B6rg?= <j@a.test>"));
+    params.header_from_format.set("obsolete");
+    params.full_name_charset.set("utf-8*en");
+    EXPECT_THAT(assemble(records), testing::Contains("N:From: j@a.test (=?utf-8*en?Q?J=C3=B6rg?=)"));
+}
+
 TEST_F(Assembly, DropsHeadersThatNobodyShallSee)
 {
     EXPECT_THAT(content({"N:To: a@b.test", "N:BCC: secret@c.test,", "N: more@c.test", "N:Return-Path: <x@y>",

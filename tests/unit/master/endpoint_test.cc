@@ -1,6 +1,7 @@
 #include "endpoint.h"
 
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 
 #include <fmt/format.h>
 
@@ -34,6 +35,39 @@ TEST(PlanEndpoints, PortNamesAreResolved)
 {
     EXPECT_THAT(keys("inet_protocols = ipv4", "127.0.0.1:smtp inet n - n - - smtpd"),
                 ElementsAre("inet 127.0.0.1:25"));
+}
+
+TEST(PlanEndpoints, KnownPortsComeBeforeTheSystems)
+{
+    EXPECT_THAT(keys("inet_protocols = ipv4\nknown_tcp_ports = smtp=2525, odd = even = 2626",
+                     "127.0.0.1:smtp inet n - n - - smtpd"),
+                ElementsAre("inet 127.0.0.1:2525"));
+    EXPECT_THAT(
+        keys("inet_protocols = ipv4\nknown_tcp_ports = odd=even=2626", "127.0.0.1:even inet n - n - - smtpd"),
+        ElementsAre("inet 127.0.0.1:2626"));
+    EXPECT_THAT(keys("inet_protocols = ipv4", "127.0.0.1:submissions inet n - n - - smtpd"),
+                ElementsAre("inet 127.0.0.1:465"));
+}
+
+TEST(Listener, AsksForTheWindowThatIsWanted)
+{
+    const auto config = Config::from(
+        *MainCf::parse("queue_directory = /spool\ninet_protocols = ipv4\ntcp_windowsize = 20000\n",
+                       "main.cf"),
+        "/x");
+    const auto master =
+        MasterCf::parse("127.0.0.1:2525 inet n - n - - smtpd", "master.cf", CompatibilityLevel{3, 6, 0});
+    auto endpoints = plan_endpoints(master->services.at(0), *config);
+    ASSERT_TRUE(endpoints);
+    reinterpret_cast<sockaddr_in&>(endpoints->at(0).address).sin_port = 0; // whichever is free
+    const auto listener = Listener::open(endpoints->at(0), 0, 0);
+    ASSERT_TRUE(listener);
+    for (const int option : {SO_SNDBUF, SO_RCVBUF}) {
+        int bytes = 0;
+        socklen_t size = sizeof bytes;
+        ASSERT_EQ(::getsockopt(listener->fd(), SOL_SOCKET, option, &bytes, &size), 0);
+        EXPECT_EQ(bytes, 40000); // Linux doubles it, for its own records
+    }
 }
 
 TEST(PlanEndpoints, AllMeansTheWildcardOfEachFamily)

@@ -7,6 +7,13 @@ using namespace bulkhead;
 namespace
 {
 
+ServicePorts ports_of_mail()
+{
+    ServicePorts ports;
+    (void)ports.add_known("lmtp=24, smtp=25, submission=587");
+    return ports;
+}
+
 struct Row {
     const char* text;
     const char* name;
@@ -22,7 +29,7 @@ class NexthopParses : public testing::TestWithParam<Row>
 TEST_P(NexthopParses, AsAdministratorsWriteIt)
 {
     const Row& row = GetParam();
-    const auto nexthop = parse_nexthop(row.text, ServicePorts(), "smtp");
+    const auto nexthop = parse_nexthop(row.text, ports_of_mail(), "smtp");
     ASSERT_TRUE(nexthop) << row.text;
     EXPECT_EQ(nexthop->name, row.name);
     EXPECT_EQ(nexthop->port, row.port);
@@ -48,7 +55,7 @@ class NexthopRefuses : public testing::TestWithParam<const char*>
 
 TEST_P(NexthopRefuses, WhatNamesNoHost)
 {
-    const auto nexthop = parse_nexthop(GetParam(), ServicePorts(), "smtp");
+    const auto nexthop = parse_nexthop(GetParam(), ports_of_mail(), "smtp");
     ASSERT_FALSE(nexthop);
     EXPECT_EQ(nexthop.error().fault, Fault::malformed);
 }
@@ -57,19 +64,9 @@ INSTANTIATE_TEST_SUITE_P(Rows, NexthopRefuses,
                                          "mx.test:65536", "mx.test:nonsense", "a b", "-.test..",
                                          "[mx.test]:25:26", "x\r\nQUIT"));
 
-TEST(ServicePorts, ReadsTheSystemsFile)
-{
-    const ServicePorts services(
-        "smtp 25/tcp mail\nodd 4711/udp\nmine\t2600/tcp  other # comment\nbroken 99999/tcp\n");
-    EXPECT_EQ(services.find("mine"), 2600);
-    EXPECT_EQ(services.find("other"), 2600);
-    EXPECT_EQ(services.find("odd"), std::nullopt);
-    EXPECT_EQ(services.find("broken"), std::nullopt);
-}
-
 TEST(Nexthop, OnlyADomainHasRecordsOfItsOwn)
 {
-    const ServicePorts services;
+    const ServicePorts services = ports_of_mail();
     const auto domain = parse_nexthop("d.test:submission", services, "smtp");
     ASSERT_TRUE(domain);
     EXPECT_TRUE(domain->is_domain && domain->wants_mx);

@@ -1,5 +1,7 @@
 #include "params.h"
 
+#include "config/config.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -20,6 +22,20 @@ TEST(LmtpParams, AreThoseOfSmtpByTheirOwnNames)
     EXPECT_EQ(params.tcp_port.default_value(), "24");
     EXPECT_EQ(params.tls.key.default_value(), "$lmtp_tls_cert_file");
     EXPECT_EQ(params.always_ehlo.name(), "smtp_always_send_ehlo"); // LMTP has none
+}
+
+TEST(SmtpParams, TheOlderNameOfThePerRequestDeadlineCounts)
+{
+    using namespace bulkhead;
+    for (const Protocol protocol : {Protocol::smtp, Protocol::lmtp}) {
+        const std::string older =
+            protocol == Protocol::smtp ? "smtp_per_record_deadline" : "lmtp_per_record_deadline";
+        const auto config = Config::from(*MainCf::parse(older + " = yes\n", "main.cf"), "/x");
+        ASSERT_TRUE(config);
+        SmtpParams params(protocol);
+        ASSERT_TRUE(params.load(*config));
+        EXPECT_TRUE(params.per_request_deadline());
+    }
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // Tables on servers: what replies mean, and what the client does when servers fail.
 #include "table/lookup_client.h"
 #include "table/netstring.h"
+#include "table/settings.h"
 #include "table/socketmap_table.h"
 #include "table/tcp_table.h"
 #include "table/writable_table.h"
@@ -306,6 +307,33 @@ TEST(ServerName, RefusesWhatIsNone)
          {"", "inet:", "inet:host", "inet::25", "inet:host:", "unix:", "host:25", "inet:[]:25"})
         EXPECT_FALSE(ServerName::parse(bad)) << bad;
     EXPECT_EQ(ServerName::parse("inet:[::1]:25")->host, "::1");
+}
+
+// Answers the first query with as many bytes as it asks for: "name 20".
+void answer_at_length(int fd)
+{
+    std::string query;
+    for (char c = 0; c != ',' && ::recv(fd, &c, 1, 0) == 1;)
+        query += c;
+    const std::size_t size = std::stoul(query.substr(query.find(' ')));
+    const std::string text = "OK " + std::string(size - 3, 'x');
+    say(fd, fmt::format("{}:{},", text.size(), text));
+}
+
+TEST(SocketmapTable, HasLimitsForQueriesAndReplies)
+{
+    const TableSettings before = table_settings();
+    table_settings().socketmap_query_limit = 20;
+    table_settings().socketmap_reply_limit = 50;
+    const Server server(answer_at_length);
+    auto table = open_table(fmt::format("socketmap:inet:{}:name", server.name()));
+    ASSERT_TRUE(table);
+    EXPECT_EQ((*table)->find("50").value().size(), 47U);
+    EXPECT_TRUE((*table)->find("51").is_broken());
+    const Lookup long_query = (*table)->find(std::string(16, '5'));
+    ASSERT_TRUE(long_query.is_broken());
+    EXPECT_TRUE(long_query.reason().ends_with("the query is too long")) << long_query.reason();
+    table_settings() = before;
 }
 
 TEST(SocketmapTable, NeedsAServerAndAName)
