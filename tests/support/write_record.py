@@ -3,20 +3,35 @@
     recording = Recording(system, environment)      # strace joins every process, and those to come
     ...
     events = recording.stop()
-    disk = Disk(); disk.apply(event) for as many events as one likes; disk.after_power_cut(model)
+    disk = Disk(spool); disk.apply(event) for as many events as one likes; disk.after_power_cut(model)
 
-A power cut keeps what was synced.  What was not may be there or not, so there are three models:
+A power cut keeps what was synced.  What was not may be there or not, so there are these models:
 'synced' knows only names and contents as of the last fsync of each file (and what was there before the
 recording), 'names' has all names and modes but contents as of the last fsync, as where a journal's commit
-came before the data, and 'all' has everything, as after a kill.
+came before the data, 'all' has everything, as after a kill, and 'torn' is like 'all', but each page of the
+commit log's segments that was not synced is there or not, by chance.
+
+fsync of a file makes its contents, mode and names durable; of a folder the names in it, not what is in those
+files; fdatasync contents only.
+
+strace does not see what is written through memory, and the commit log's `states` are written so.  They are read a few
+hundred times a second while the recording runs: each change becomes an event of the time when it was seen, never earlier
+than it was made, so what such an event says had reached the page cache by then.  A power cut may leave them as they were at
+any time since they were synced, whatever becomes of the other files: after_power_cut() takes 'newest', which is
+the worst for messages that might be lost, 'synced', or 'created', no message settled, the worst for
+those that might come twice.
 """
+import functools
 import os
+import random
 import re
 import signal
 import stat
 import subprocess
+import threading
 import time
 
+import log_reader
 import processes
 
 CALLS = ('openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,fallocate,fsync,fdatasync,rename,renameat,'
@@ -24,8 +39,10 @@ CALLS = ('openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,fal
 LINE = re.compile(r'^(\d+) +(\d+\.\d+) (.*)$')
 RESUMED = re.compile(r'^<\.\.\. (\w+) resumed>,? ?(.*)$', re.S)
 CALL = re.compile(r'^(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?', re.S)
-TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
+TEXT = re.compile(r'"([^"]*)"')     # nothing but \xNN in it
 FOLDER = re.compile(r'^(?:\d+|AT_FDCWD)(?:<((?:\\x[0-9a-f]{2})*)>)?')
+SEGMENT = re.compile(r'(log/[\d-]+)/s\d+$')
+STATES = re.compile(r'(log/[\d-]+)/states$')
 
 
 def unescaped(text):
@@ -45,11 +62,37 @@ class Recording:
                 if self.process.poll() is not None or time.monotonic() > end:
                     raise OSError('strace cannot trace here')
                 time.sleep(0.01)
+        self.states, self._stopped = [], threading.Event()
+        self._watcher = threading.Thread(target=self._watch, args=(environment.spool,), daemon=True)
+        self._watcher.start()
 
     def stop(self):
+        self._stopped.set()
+        self._watcher.join()
         self.process.send_signal(signal.SIGINT)
         self.process.wait(20)
-        return list(self._events())
+        return list(self._with_states())
+
+    def _watch(self, spool):
+        known = {}
+        while not self._stopped.wait(0.002):
+            for path in spool.glob('log/*/states'):
+                try:
+                    data = path.read_bytes()
+                except OSError:
+                    continue                # its owner has left
+                if len(data) == log_reader.STATES_BYTES and known.get(path) != data:
+                    known[path] = data
+                    self.states.append((time.time(), 'states', str(path.relative_to(spool)), data))
+
+    def _with_states(self):
+        seen = iter(self.states)
+        state = next(seen, None)
+        for event in self._events():
+            while state and state[0] <= event[0]:
+                yield state
+                state = next(seen, None)
+            yield event
 
     def _calls(self):
         """(time of the end, whole text of the call)"""
@@ -113,23 +156,96 @@ class Recording:
             data = b''.join(unescaped(match[1]) for match in TEXT.finditer(arguments))[:result]
             numbers = arguments.rsplit(', ', 2)[1:]
             offset = None if name.startswith('write') else int(numbers[0 if name == 'pwritev2' else 1])
-            return 'write', path, data, offset
+            return 'write', path, zeros(len(data)) if data.count(0) == len(data) else data, offset
         if name == 'mmap':
-            return ('mapped', path) if 'MAP_SHARED' in arguments and 'PROT_WRITE' in arguments else None
+            seen = 'MAP_SHARED' not in arguments or 'PROT_WRITE' not in arguments or STATES.match(path)
+            return None if seen else ('mapped', path)
         if name == 'ftruncate':
             return 'cut', path, int(arguments.rpartition(', ')[2])
         if name == 'fchmod':
             return 'mode', path, int(arguments.rpartition(', ')[2], 8)
         if name in ('fsync', 'fdatasync'):
-            return 'sync', path
+            return ('sync' if name == 'fsync' else 'data'), path
         return None
 
 
+@functools.lru_cache
+def zeros(size):
+    return bytes(size)
+
+
+class Pages:
+    """What is in a large file, mostly zeros.  Does not change: a write makes another one that shares its pages."""
+    def __init__(self, pages=None, size=0):
+        self.pages, self.size = pages or {}, size
+
+    def written(self, data, offset):
+        pages, size, end = dict(self.pages), log_reader.PAGE, offset + len(data)
+        blank = zeros(size)
+        for number in range(offset // size, -(-end // size)):
+            start = number * size
+            piece = data[max(0, start - offset):start + size - offset]
+            if len(piece) < size:
+                old, at = pages.get(number, blank), max(0, offset - start)
+                piece = old[:at] + piece + old[at + len(piece):]
+            if piece == blank:
+                pages.pop(number, None)
+            else:
+                pages[number] = bytes(piece)
+        return Pages(pages, max(self.size, end))
+
+    def cut(self, size):
+        return Pages(size=size).written(self.read(0, size), 0)
+
+    def torn(self, older, chance):
+        """Some of the pages in which it differs are those of the other one."""
+        pages = dict(self.pages)
+        for number in pages.keys() | older.pages.keys():
+            old = older.pages.get(number)
+            if pages.get(number) is not old and chance.random() < 0.5:
+                if old:
+                    pages[number] = old
+                else:
+                    del pages[number]
+        return Pages(pages, self.size)
+
+    def read(self, offset, size):
+        end = min(offset + size, self.size)
+        first = offset // log_reader.PAGE
+        blank = zeros(log_reader.PAGE)
+        data = b''.join(self.pages.get(number, blank) for number in range(first, -(-end // log_reader.PAGE)))
+        return data[offset - first * log_reader.PAGE:end - first * log_reader.PAGE]
+
+    def page_starts(self):
+        return [number * log_reader.PAGE for number in self.pages]
+
+    def save(self, path):
+        with open(path, 'wb') as file:
+            file.truncate(self.size)
+            for number, page in self.pages.items():
+                os.pwrite(file.fileno(), page, number * log_reader.PAGE)
+
+
 class File:
-    def __init__(self, data=b'', mode=0o600):
-        self.data, self.mode = bytearray(data), mode
+    def __init__(self, name, data=b'', mode=0o600):
+        self.data = Pages().written(data, 0) if SEGMENT.match(name) else bytes(data)
+        self.mode = mode
         self.synced = None              # (data, mode)
         self.durable_names = set()
+
+    def write(self, data, offset):
+        if isinstance(self.data, Pages):
+            self.data = self.data.written(data, self.data.size if offset is None else offset)
+            return
+        offset = len(self.data) if offset is None else offset
+        before = self.data[:offset] + bytes(max(0, offset - len(self.data)))
+        self.data = before + data + self.data[offset + len(data):]
+
+    def cut(self, size):
+        if isinstance(self.data, Pages):
+            self.data = self.data.cut(size)
+        else:
+            self.data = self.data[:size] + bytes(max(0, size - len(self.data)))
 
 
 class Disk:
@@ -142,17 +258,32 @@ class Disk:
                 status = os.lstat(path)
                 if stat.S_ISREG(status.st_mode):
                     with open(path, 'rb') as content:
-                        file = File(content.read(), stat.S_IMODE(status.st_mode))
-                    self.names[os.path.relpath(path, spool)] = file
+                        name = os.path.relpath(path, spool)
+                        file = File(name, content.read(), stat.S_IMODE(status.st_mode))
+                    self.names[name] = file
                     self._sync(file)
 
     def _sync(self, file):
-        file.synced = bytes(file.data), file.mode
+        file.synced = file.data, file.mode
         for name in file.durable_names:
-            self.durable.pop(name, None)
+            self._forget(name, file)
         file.durable_names = {name for name, other in self.names.items() if other is file}
         for name in file.durable_names:
             self.durable[name] = file
+
+    def _sync_folder(self, folder):
+        for name, file in list(self.durable.items()):
+            if os.path.dirname(name) == folder and self.names.get(name) is not file:
+                self._forget(name, file)
+                file.durable_names.discard(name)
+        for name, file in self.names.items():
+            if os.path.dirname(name) == folder:
+                file.durable_names.add(name)
+                self.durable[name] = file
+
+    def _forget(self, name, file):
+        if self.durable.get(name) is file:
+            del self.durable[name]
 
     def apply(self, event):
         _, kind, *arguments = event
@@ -160,7 +291,7 @@ class Disk:
             return
         path = arguments[0]
         if kind == 'create':
-            self.names.setdefault(path, File())
+            self.names.setdefault(path, File(path))
         elif kind == 'rena':
             if path in self.names:
                 self.names[arguments[1]] = self.names.pop(path)
@@ -171,28 +302,42 @@ class Disk:
             self.names.pop(path, None)
         elif path in self.names:
             self._change(self.names[path], kind, arguments[1:])
+        elif kind == 'sync':
+            self._sync_folder(path)
 
     def _change(self, file, kind, arguments):
         if kind == 'write':
-            data, offset = arguments
-            offset = len(file.data) if offset is None else offset
-            file.data.extend(bytes(max(0, offset - len(file.data))))
-            file.data[offset:offset + len(data)] = data
+            file.write(*arguments)
+        elif kind == 'states':
+            file.data, = arguments
         elif kind == 'cut':
-            size, = arguments
-            del file.data[size:]
-            file.data.extend(bytes(max(0, size - len(file.data))))
+            file.cut(*arguments)
         elif kind == 'mode':
             file.mode, = arguments
         elif kind == 'sync':
             self._sync(file)
+        elif kind == 'data':
+            file.synced = file.data, file.synced[1] if file.synced else 0o600
         elif kind == 'mapped':
             raise NotImplementedError('writes through a mapping are not recorded')
 
-    def after_power_cut(self, model):
+    def after_power_cut(self, model, states='newest', chance=random):
         """path -> (data, mode)"""
-        if model == 'all':
-            return {name: (bytes(file.data), file.mode) for name, file in self.names.items()}
-        if model == 'names':
-            return {name: (file.synced[0] if file.synced else b'', file.mode) for name, file in self.names.items()}
-        return {name: file.synced for name, file in self.durable.items()}
+        if model == 'synced':
+            left = {name: self._synced(file) for name, file in self.durable.items()}
+        elif model == 'names':
+            left = {name: (self._synced(file)[0], file.mode) for name, file in self.names.items()}
+        else:
+            left = {name: (file.data, file.mode) for name, file in self.names.items()}
+        for name, (data, mode) in left.items():
+            file = self.names.get(name) or self.durable[name]
+            if model == 'torn' and isinstance(data, Pages) and data is not self._synced(file)[0]:
+                left[name] = data.torn(self._synced(file)[0], chance), mode
+            elif STATES.match(name) and self._synced(file)[0]:
+                left[name] = {'newest': file.data, 'synced': self._synced(file)[0],
+                              'created': log_reader.as_created(file.data)}[states], mode
+        return left
+
+    @staticmethod
+    def _synced(file):
+        return file.synced or (Pages() if isinstance(file.data, Pages) else b'', 0o600)
