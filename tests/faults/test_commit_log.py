@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""With commit_log = yes nothing that got its 250 is lost either, whoever is killed (see test_kill.py)."""
+"""With commit_log = yes nothing that got its 250 is lost either, whoever is killed (see test_kill.py, also for --minutes)."""
 import pathlib
 
 import client
-import scenario
 import test_kill
 
 
@@ -12,7 +11,6 @@ class CommitLog(test_kill.Kill):
     test_mail_that_was_never_announced = None
     test_the_log_writer = None
     test_a_log_writer_that_hangs = None
-    test_deferrals_and_bounces = None
     test_only_the_master = None
 
     def relaying(self, **parameters):
@@ -41,4 +39,4 @@ class CommitLog(test_kill.Kill):
 
 
 if __name__ == '__main__':
-    scenario.main()
+    test_kill.main('CommitLog')

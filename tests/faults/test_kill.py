@@ -180,8 +180,14 @@ class Kill(scenario.Scenario):
         self.wait(lambda: re.search(r'after-\d+', self.a.log_text()), 10, 'the log writer does not go on')
 
 
-if __name__ == '__main__':
+def main(name):
+    """Runs the tests of the class that the program defines."""
+    global SECONDS
     if sys.argv[1:2] == ['--minutes']:
         SECONDS = 60 * float(sys.argv[2])
-        sys.argv[1:] = ['Kill.test_deferrals_and_bounces']
+        sys.argv[1:] = [name + '.test_deferrals_and_bounces']
     scenario.main()
+
+
+if __name__ == '__main__':
+    main('Kill')
