@@ -14,7 +14,7 @@ struct ActiveMessage {
     QueueId id;
     Envelope envelope; // its recipients have moved into the scheduler
     WallTime active_since;
-    bool fresh = false;                     // never tried before: no logs of earlier attempts exist
+    bool fresh = false;                     // never tried before, nor twice: no old logs exist
     bool force_expire = false;              // postsuper -e
     std::size_t outstanding = 0;            // recipients that wait or are being delivered
     std::size_t deferred = 0;               // recipients left for another attempt

@@ -78,7 +78,8 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
     bool recipients_left = message.deferred > 0 || message.envelope.next;
     bool notice_owed = false; // keeps the file: it is the proof that somebody must be told
     // Whatever is more than being done with needs a file.
-    if (recipients_left || message.uncertain || message.bounced > 0 || message.wants_trace || message.filing)
+    if (recipients_left || message.uncertain || message.bounced > 0 || !message.fresh ||
+        message.wants_trace || message.filing)
         co_await self->need_file(message);
     if (message.uncertain) {
         const int tries = ++self->uncertain_retries_[message.id.text()];
@@ -98,10 +99,11 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
         const bool sent = co_await self->send_notice(message, ipc::Notice::bounce, Queue::bounce);
         notice_owed |= !sent;
     }
-    if (message.wants_trace) {
+    // Recipients that were done before a crash are not read again, but the report names them.
+    if (message.wants_trace || !message.fresh) {
         const bool sent = co_await self->send_notice(message, ipc::Notice::trace, Queue::trace);
         notice_owed |= !sent;
-        if (sent)
+        if (sent && message.wants_trace)
             co_await self->end_trace(message);
     }
     if (recipients_left && self->has_expired(message)) {
@@ -127,8 +129,8 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
         co_return;
     }
     const auto remove = [this, &message]() -> Result<> {
-        if (!message.fresh)
-            (void)remove_recipient_log(*spool_, Queue::defer, message.id);
+        if (!message.fresh) // also empty ones, of which there was nothing to tell
+            (void)remove_recipient_logs(*spool_, message.id);
         const std::string path = spool_->path_of(Queue::active, message.id);
         return pool_->give(path) ? Result<>() : remove_queue_file(*spool_, path);
     };

@@ -151,10 +151,15 @@ Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
 {
     const std::string transport = entry->destination->transport->name;
     const ipc::Message request = encode(self->request_for(*entry));
-    const auto answer = co_await self->agent(transport).call(request);
+    bool repeated = false;
+    const auto answer = co_await self->agent(transport).call(request, &repeated);
     --self->in_flight_;
     const Moment now = scheduler_time();
     ActiveMessage& message = *entry->message;
+    // An agent that died may have put recipients into the bounce log, and marked them: the next
+    // one cannot tell these from delivered ones.
+    if (repeated)
+        message.fresh = false;
     const std::size_t recipients = entry->recipients.size();
 
     auto report = !answer ? Result<ipc::DeliveryReport>(answer.error())

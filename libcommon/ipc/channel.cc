@@ -93,7 +93,7 @@ static Task<Result<Message>> converse(Stream& stream, const Message& request)
     co_return co_await receive(stream);
 }
 
-Task<Result<Message>> Service::call(const Message& request)
+Task<Result<Message>> Service::call(const Message& request, bool* repeated)
 {
     trace_sent(path_, request);
     auto connection = connect();
@@ -101,6 +101,8 @@ Task<Result<Message>> Service::call(const Message& request)
         co_return connection.error();
     auto answer = co_await converse(connection->stream(), request);
     if (!answer && answer.error().fault == Fault::closed && connection->reused()) {
+        if (repeated != nullptr)
+            *repeated = true;
         connection = connect_fresh();
         if (!connection)
             co_return connection.error();

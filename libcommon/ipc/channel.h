@@ -31,8 +31,10 @@ public:
 
     // One request, one answer.  When a kept connection turns out to be dead before
     // any answer came (its worker has left), the request is sent once more over a
-    // fresh one.  An answer of Kind::failed is returned like any other.
-    Task<Result<Message>> call(const Message& request);
+    // fresh one; `repeated`, which must live until the call is over, becomes true then, for those
+    // to whom it matters that the dead worker may have begun.  An answer of Kind::failed is
+    // returned like any other.
+    Task<Result<Message>> call(const Message& request, bool* repeated = nullptr);
 
     // A connection for a conversation of several messages; give it back with keep()
     // when it is in step again, or drop it to break off.

@@ -8,6 +8,7 @@ import test_kill
 
 class CommitLog(test_kill.Kill):
     # These are about other things.
+    test_an_agent_that_has_bounced_one_of_two = None
     test_mail_that_was_never_announced = None
     test_the_log_writer = None
     test_a_log_writer_that_hangs = None

@@ -13,6 +13,7 @@ import os
 import random
 import re
 import signal
+import smtplib
 import sys
 import time
 
@@ -134,6 +135,26 @@ class Kill(scenario.Scenario):
             self.system_.start()
         load.join()
         self.judge([load])
+
+    def test_an_agent_that_has_bounced_one_of_two(self):
+        # The next agent is asked at once, and sees a mark, not what became of the recipient.
+        self.received.script['rcpt'] = ['450 4.2.0 later']
+        client.Load(self.a.port, clients=1, total=1).start().join()
+        self.assertTrue(self.received.wait(1))      # the connection to this agent is kept
+        defer = self.a.workers('bounce')
+        processes.kill(defer, signal.SIGSTOP)
+        self.addCleanup(processes.kill, defer, signal.SIGCONT)
+        self.received.script['rcpt'] = ['550 5.1.1 nobody', '450 4.2.0 later']
+        with smtplib.SMTP('127.0.0.1', self.a.port) as connection:
+            connection.sendmail('sender@client.example', ['gone@dest.example', 'there@dest.example'], client.message('two'))
+        log, = self.wait(lambda: self.a.queue_files('bounce'), message='nothing was bounced')
+        time.sleep(0.5)                             # now it wants to tell what is put off
+        processes.kill(self.a.workers('smtp'))
+        processes.kill(defer, signal.SIGCONT)
+        self.assertTrue(self.received.wait_for(lambda message: message.recipients == ['there@dest.example']))
+        self.assertTrue(self.received.wait_for(lambda message: message.recipients == ['sender@client.example']),
+                        'the sender is not told')
+        self.wait(lambda: not log.exists(), message='a log without a message')
 
     def test_mail_that_was_never_announced(self):
         # Cleanup has died between its answer and its word to the queue manager.
