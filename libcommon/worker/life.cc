@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <malloc.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -598,6 +599,9 @@ void Worker::pause_datagrams(Milliseconds time)
 
 int run_worker(Worker& worker, int argc, char** argv)
 {
+    // Pool threads are many and wait for the disk: with a heap for each, most of what a
+    // worker has would be other threads' leftovers.
+    ::mallopt(M_ARENA_MAX, 2);
     log::open({}, "bulkhead", "");
     auto arguments = parse_worker_arguments({argv, static_cast<std::size_t>(argc)});
     if (!arguments) {
