@@ -2,8 +2,10 @@
 // the mail owner, whose files they are.
 #include "base/text.h"
 #include "command.h"
+#include "control_client.h"
 #include "frame_client.h"
 #include "queue_actions.h"
+#include "spool/commit_log.h"
 #include "spool_snapshot.h"
 
 #include <cstdio>
@@ -37,7 +39,8 @@ ID is a queue id, - for ids from standard input, ALL for every message (capitals
   -e  expire at the next attempt     in incoming active deferred hold
   -f  expire, and release from hold
   -p  remove unfinished files older than 7 days
-  -s  give files the names and places that they must have (after copying a spool)
+  -s  give files the names and places that they must have (after copying a spool), and files
+      to mail that a crash has left in the commit log
   -S  the same, checking long queue ids too
 Without an action: -p and -s.  QUEUE... limits the work to these queues.
 
@@ -173,7 +176,29 @@ void wake_workers(const ActionCounts& counts)
         (void)notify("public/qmgr", "D");
 }
 
-Result<> repair(const Command& command, const Request& request, const Spool& spool)
+// Mail of the commit log that a crash has left gets files: other software knows no log.
+Result<> empty_logs(const Command& command, const Spool& spool)
+{
+    for (LeftLog& log : LeftLog::find(spool)) {
+        TRY(const auto messages, log.messages());
+        bool is_empty = true;
+        for (const LeftLog::Message& message : messages) {
+            const auto restored = log.restore(message);
+            is_empty &= restored && *restored;
+            if (!restored)
+                command.say(Severity::warning,
+                            fmt::format("{}: {}", message.place.id.text(), restored.error().context));
+        }
+        if (is_empty)
+            log.remove();
+        if (!messages.empty())
+            command.say(Severity::info, fmt::format("Taken out of the commit log: {} message{}", messages.size(),
+                                                    messages.size() == 1 ? "" : "s"));
+    }
+    return {};
+}
+
+Result<> repair(const Command& command, const Request& request, const Spool& spool, bool is_running)
 {
     const QueueSet queues = request.queues.empty() ? QueueSet{Queue::maildrop, Queue::incoming, Queue::active,
                                                               Queue::deferred, Queue::hold}
@@ -183,6 +208,8 @@ Result<> repair(const Command& command, const Request& request, const Spool& spo
         TRY_VOID(purge_unfinished(spool, queues, unfinished_max_age));
     if (!request.repair)
         return {};
+    if (!is_running && request.queues.empty()) // else the queue manager sees to it
+        TRY_VOID(empty_logs(command, spool));
     TRY(const std::size_t renamed, repair_names(spool, queues, request.repair_long, say));
     if (renamed > 0) {
         say(Severity::info,
@@ -196,6 +223,7 @@ int work(const Command& command, const Request& request, const Config& config)
 {
     if (::chdir(config.queue_directory().c_str()) != 0)
         return command.fail(1, system_error("chdir " + config.queue_directory()).context);
+    const bool is_running = running_master(config.queue_directory()).has_value();
     if (const auto changed = become_mail_owner(config); !changed)
         return command.fail(1, changed.error().context);
     const auto spool = open_configured_spool(config);
@@ -205,7 +233,7 @@ int work(const Command& command, const Request& request, const Config& config)
     QueueActions actions(*spool, request.queues, say);
     for (const Order& order : request.orders)
         carry_out(command, actions, order);
-    const auto repaired = repair(command, request, *spool);
+    const auto repaired = repair(command, request, *spool, is_running);
     summarise(command, request, actions.counts());
     wake_workers(actions.counts());
     return repaired ? 0 : command.fail(1, repaired.error().context);

@@ -1,22 +1,15 @@
 #!/usr/bin/env python3
-"""With commit_log = yes nothing that got its 250 is lost either, whoever is killed (see test_kill.py, also for --minutes)."""
+"""The commit log is used, and left clean; what happens to mail in it is in test_kill.py.  And with commit_log = no
+nothing that got its 250 is lost either (also for --minutes)."""
 import pathlib
+import time
 
 import client
+import sink
 import test_kill
 
 
-class CommitLog(test_kill.Kill):
-    # These are about other things.
-    test_an_agent_that_has_bounced_one_of_two = None
-    test_mail_that_was_never_announced = None
-    test_the_log_writer = None
-    test_a_log_writer_that_hangs = None
-    test_only_the_master = None
-
-    def relaying(self, **parameters):
-        return super().relaying(commit_log='yes', **parameters)
-
+class CommitLog(test_kill.Ledger):
     def segments(self):
         return list(pathlib.Path(self.a.spool, 'log').glob('*/s[0-9]*'))
 
@@ -38,6 +31,33 @@ class CommitLog(test_kill.Kill):
         self.received.script.clear()
         self.judge([load, late])
 
+    def test_what_is_on_its_way_is_counted(self):
+        # Nobody who waits for an empty spool is told that it is while mail is in the log.
+        self.received.script['data'] = sink.Delay(0.3)
+        load = client.Load(self.a.port, clients=6, total=120, prefix='way').start().join(60)
+        self.a.wait_spool('incoming=0,active=0,deferred=0')
+        self.assertEqual(len(self.received.messages), 120)
+        self.judge([load])
+
+    def test_postsuper_empties_what_a_crash_left(self):
+        # For other software, which knows no log.
+        self.received.script['data'] = sink.Delay(5)
+        load = client.Load(self.a.port, clients=6, total=400, prefix='left').start().join(60)
+        self.kills.append((time.time(), 'everything'))
+        self.system_.kill_everything()
+        said = self.a.command('postsuper', '-s')
+        self.assertIn('Taken out of the commit log', said.stdout + said.stderr)
+        self.assertEqual(list(pathlib.Path(self.a.spool, 'log').iterdir()), [])
+        self.assertGreaterEqual(len(self.a.queue_files('incoming', 'active')), 400 - len(self.received.messages))
+        self.received.script.clear()
+        self.system_.start()
+        self.judge([load])
+
+
+class WithoutIt(test_kill.Kills):
+    def relaying(self, **parameters):
+        return super().relaying(commit_log='no', **parameters)
+
 
 if __name__ == '__main__':
-    test_kill.main('CommitLog')
+    test_kill.main('WithoutIt')

@@ -28,7 +28,8 @@ SEED = int(os.environ.get('BULKHEAD_SEED', time.time_ns() % 1000000))
 IN_DOUBT = 2.0
 
 
-class Kill(scenario.Scenario):
+class Ledger(scenario.Scenario):
+    """Kills, and the account of what came of each message."""
     deaths_expected = True
 
     def setUp(self):
@@ -92,6 +93,8 @@ class Kill(scenario.Scenario):
         if not returned:
             self.assertNotIn('status=bounced', self.a.log_text())
 
+
+class Kills(Ledger):
     def test_random_workers(self):
         load = client.Load(self.a.port, clients=6, seconds=SECONDS, pause=0.01, prefix='worker').start()
         end = time.monotonic() + SECONDS
@@ -126,6 +129,8 @@ class Kill(scenario.Scenario):
         load.join()
         self.judge([load])
 
+
+class Kill(Kills):
     def test_only_the_master(self):
         # Its workers notice and leave; the new master finds everything as it should be.
         load = client.Load(self.a.port, clients=4, seconds=SECONDS / 2, prefix='master').start()
