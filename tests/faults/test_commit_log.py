@@ -25,6 +25,7 @@ class CommitLog(test_kill.Ledger):
     def test_what_waits_is_listed(self):
         load = client.Load(self.a.port, clients=6, total=200, prefix='first').start().join(60)
         self.wait(self.segments, message='no log was begun')
+        self.assertEqual(len(self.received.wait(200)), 200)
         self.received.script['rcpt'] = lambda *_: '450 4.2.0 later'
         late = client.Load(self.a.port, clients=6, total=200, prefix='late').start().join(60)
         self.a.wait_spool('deferred=200')

@@ -86,10 +86,11 @@ class Ledger(scenario.Scenario):
         self.a.wait_empty(30)
         # A new file without a name of its own is left alone for some seconds.
         self.wait(lambda: not self.a.queue_files(), 15, f'orphans in the spool: {self.a.queue_files()}')
-        # A dead agent's last words may wait in the socket of a bounce service that is just being started, and be written
-        # down when the next agent has delivered the message: about once in a thousand kills.
+        # Now and then one is written down when the message has been delivered on another way: what an agent asked for
+        # before it died, or what came of a request of a queue manager that is dead.
         orphans = self.a.queue_files('bounce', 'defer', 'trace')
-        self.assertLessEqual(len(orphans), len(self.kills) // 200, f'logs without a message: {orphans}')
+        limit = 1 + len(self.kills) // 200 if returned else 0
+        self.assertLessEqual(len(orphans), limit, f'logs without a message: {orphans}')
         if not returned:
             self.assertNotIn('status=bounced', self.a.log_text())
 
