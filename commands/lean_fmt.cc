@@ -3,4 +3,5 @@
 #include <fmt/format-inl.h>
 
 template char fmt::detail::decimal_point_impl<char>(fmt::detail::locale_ref);
-template fmt::detail::thousands_sep_result<char> fmt::detail::thousands_sep_impl<char>(fmt::detail::locale_ref);
+template fmt::detail::thousands_sep_result<char>
+    fmt::detail::thousands_sep_impl<char>(fmt::detail::locale_ref);

@@ -192,8 +192,8 @@ Result<> empty_logs(const Command& command, const Spool& spool)
         if (is_empty)
             log.remove();
         if (!messages.empty())
-            command.say(Severity::info, fmt::format("Taken out of the commit log: {} message{}", messages.size(),
-                                                    messages.size() == 1 ? "" : "s"));
+            command.say(Severity::info, fmt::format("Taken out of the commit log: {} message{}",
+                                                    messages.size(), messages.size() == 1 ? "" : "s"));
     }
     return {};
 }

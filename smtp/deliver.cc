@@ -5,9 +5,11 @@
 #include "dns/resolver.h"
 #include "log/log.h"
 #include "os/files.h"
+#include "smtp/proxy_header.h"
 #include "table/ask.h"
 #include "table/local_domains.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -130,6 +132,9 @@ Result<> SmtpAgent::before_jail()
     if (params_.verify_target() != "rcpt" && params_.verify_target() != verify_until_data)
         return Error{Fault::config, fmt::format("{}: bad value \"{}\"", params_.verify_target.name(),
                                                 params_.verify_target())};
+    const std::string& header = params_.proxy_header();
+    if (!header.empty() && header != "v1" && header != "v2")
+        return Error{Fault::config, fmt::format("{}: bad value \"{}\"", params_.proxy_header.name(), header)};
     return choose_local_addresses();
 }
 
@@ -399,6 +404,8 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
         opened.failure = connect_failed(peer, fd.error());
         co_return opened;
     }
+    if (!params_.proxy_header().empty() && peer.path.empty())
+        introduce_ourselves(fd->get());
     opened.session = std::make_unique<SmtpSession>(*std::move(fd), std::move(peer), params_);
     SmtpSession& session = *opened.session;
     session.set_habits(*std::move(habits));
@@ -410,6 +417,23 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
         finder_->is_own_name(session.capabilities().host))
         opened.failure = mail_loop(nexthop.name);
     co_return opened;
+}
+
+// To a server that believes nobody without a PROXY header.  A new connection has room for it.
+void SmtpAgent::introduce_ourselves(int fd) const
+{
+    sockaddr_storage storage{};
+    const auto end_of = [&](auto ask) {
+        socklen_t size = sizeof storage;
+        const bool known = ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) == 0;
+        const auto address =
+            known ? SocketAddress::from_socket(reinterpret_cast<sockaddr*>(&storage)) : std::nullopt;
+        return address ? ProxyHeader::End{address->text(), address->port()} : ProxyHeader::End{};
+    };
+    const ProxyHeader::End here = end_of(::getsockname);
+    const ProxyHeader::End there = end_of(::getpeername);
+    const std::string header = proxy_header(params_.proxy_header() == "v1" ? 1 : 2, here, there);
+    (void)::send(fd, header.data(), header.size(), MSG_NOSIGNAL); // a failure shows at the next read
 }
 
 // debug_peer_list: next hops, servers and their networks.

@@ -59,6 +59,7 @@ private:
                               LoginPlan login, Peer peer, Milliseconds patience);
     bool may_fall_back_to_clear(const ipc::DeliveryRequest& request, const TlsPlan& plan) const;
     Task<Result<UniqueFd>> connect_to(Peer peer, Milliseconds time);
+    void introduce_ourselves(int fd) const;
     Task<Result<>> map_envelope(OutgoingEnvelope& envelope);
     Task<bool> transact(Attempt& attempt, std::unique_ptr<SmtpSession> session, const std::string& nexthop);
     Task<> refuse_unsafe_addresses(Delivery& delivery);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -156,6 +157,36 @@ Parsed parse_binary(std::string_view bytes)
 }
 
 } // namespace
+
+static void append_address(std::string& out, const std::string& text, bool v6)
+{
+    char bytes[sizeof(in6_addr)] = {};
+    ::inet_pton(v6 ? AF_INET6 : AF_INET, text.c_str(), bytes);
+    out.append(bytes, v6 ? sizeof(in6_addr) : sizeof(in_addr));
+}
+
+static void append_number(std::string& out, std::size_t number)
+{
+    out += static_cast<char>(number >> 8 & 255);
+    out += static_cast<char>(number & 255);
+}
+
+std::string proxy_header(int version, const ProxyHeader::End& client, const ProxyHeader::End& server)
+{
+    const bool v6 = client.address.find(':') != std::string::npos;
+    if (version == 1)
+        return fmt::format("{}TCP{} {} {} {} {}\r\n", first_word, v6 ? 6 : 4, client.address, server.address,
+                           client.port, server.port);
+    std::string header(signature);
+    header += '\x21'; // version 2, for a client
+    header += v6 ? '\x21' : '\x11';
+    append_number(header, v6 ? v6_size : v4_size);
+    append_address(header, client.address, v6);
+    append_address(header, server.address, v6);
+    append_number(header, client.port);
+    append_number(header, server.port);
+    return header;
+}
 
 bool may_be_proxy_header(std::string_view bytes)
 {

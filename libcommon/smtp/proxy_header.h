@@ -33,6 +33,10 @@ constexpr std::size_t proxy_header_limit = 2048; // bytes; version 2 may carry m
 // it will never be one; the context says why.
 Result<std::optional<ProxyHeader>> parse_proxy_header(std::string_view bytes);
 
+// The header, of version 1 or 2, of a connection from one end to the other.  Both ends are IPv6,
+// or both are not.
+std::string proxy_header(int version, const ProxyHeader::End& client, const ProxyHeader::End& server);
+
 // Bytes that are, or may become, the beginning of a header.
 bool may_be_proxy_header(std::string_view bytes);
 

@@ -368,7 +368,7 @@ std::vector<LeftLog> LeftLog::find(const Spool& spool)
 }
 
 static Result<std::vector<LeftLog::Message>> read_log(const Spool& spool, const std::string& owner,
-                                                       const LogStates& states)
+                                                      const LogStates& states)
 {
     std::vector<LeftLog::Message> found;
     std::vector<std::uint64_t> batches; // of each message
@@ -388,7 +388,7 @@ static Result<std::vector<LeftLog::Message>> read_log(const Spool& spool, const 
             auto id = QueueId::parse(header.id);
             if (!id || header.slot >= log_slots || states.of(header.slot, header.serial) != LogState::alive)
                 continue;
-            LogPlace place{owner,        segment,       header.slot, static_cast<std::int64_t>(entry.offset),
+            LogPlace place{owner,         segment,       header.slot, static_cast<std::int64_t>(entry.offset),
                            header.serial, *std::move(id)};
             found.push_back({std::move(place), std::string(entry.image), entry.intact});
             batches.push_back(header.batch);
@@ -397,8 +397,9 @@ static Result<std::vector<LeftLog::Message>> read_log(const Spool& spool, const 
     // A batch is written after the one before it is durable: damage in the last one means that
     // its sync was never over.
     std::size_t i = 0;
-    std::erase_if(found,
-                  [&](const LeftLog::Message& message) { return batches[i++] >= last_batch && !message.intact; });
+    std::erase_if(found, [&](const LeftLog::Message& message) {
+        return batches[i++] >= last_batch && !message.intact;
+    });
     std::ranges::sort(found, {}, [](const LeftLog::Message& message) { return message.place.serial; });
     return found;
 }
@@ -473,7 +474,8 @@ std::size_t count_logged(const Spool& spool)
 {
     std::size_t count = 0;
     for (const std::string& owner : names_in(spool, std::string(log_folder))) {
-        const auto states = is_owner_name(owner) ? LogStates::open(spool, owner) : Error(Fault::malformed, owner);
+        const auto states =
+            is_owner_name(owner) ? LogStates::open(spool, owner) : Error(Fault::malformed, owner);
         if (states)
             count += states->count_alive();
     }
@@ -484,7 +486,8 @@ std::vector<LeftLog::Message> logged_messages(const Spool& spool)
 {
     std::vector<LeftLog::Message> all;
     for (const std::string& owner : names_in(spool, std::string(log_folder))) {
-        const auto states = is_owner_name(owner) ? LogStates::open(spool, owner) : Error(Fault::malformed, owner);
+        const auto states =
+            is_owner_name(owner) ? LogStates::open(spool, owner) : Error(Fault::malformed, owner);
         if (!states || states->count_alive() == 0)
             continue;
         auto messages = read_log(spool, owner, *states);

@@ -14,9 +14,9 @@
 #include "worker/standalone.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <malloc.h>
 #include <sysexits.h>
 #include <unistd.h>
 

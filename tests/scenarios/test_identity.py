@@ -155,6 +155,27 @@ class Identity(scenario.Scenario):
         self.arrives(sinks['b'], 'bind-b')
         self.assertEqual(sinks['a'].sessions, [])
 
+    def test_a_server_that_wants_a_proxy_header(self):
+        system, sink = self.system('a', 'b'), self.sink()
+        a, b = system['a'], system['b']
+        a.relay_to(b.port)
+        b.relay_to(sink.port)
+        a.config |= {'smtp_bind_address': SOURCES['a']}
+        b.config |= {'mynetworks': f'{SOURCES["a"]}/32', 'smtpd_upstream_proxy_protocol': 'haproxy'}
+        system.start('a')
+        for version in ('v1', 'v2'):
+            a.config['smtp_proxy_header'] = version
+            a.write()
+            self.assertEqual(a.control('reload').returncode, 0)
+            self.send(a, f'proxied-{version}')
+            self.arrives(sink, f'proxied-{version}')
+        self.assert_log(b, rf'client=.*\[{SOURCES["a"]}\]')
+        a.config['smtp_proxy_header'] = 'v3'
+        a.write()
+        a.control('reload')
+        self.send(a, 'refused')
+        self.assert_log(a, r'fatal: smtp_proxy_header: bad value "v3"')
+
 
 if __name__ == '__main__':
     scenario.main()

@@ -31,6 +31,25 @@ TEST(ProxyHeader, EveryCutOfAGoodHeaderWaitsForMore)
     }
 }
 
+TEST(ProxyHeader, WhatWeSayIsWhatWeRead)
+{
+    const ProxyHeader::End v4[] = {{"192.0.2.1", 1234}, {"192.0.2.2", 25}};
+    const ProxyHeader::End v6[] = {{"2001:db8::1", 65535}, {"2001:db8::2", 256}};
+    EXPECT_EQ(proxy_header(1, v4[0], v4[1]), "PROXY TCP4 192.0.2.1 192.0.2.2 1234 25\r\n");
+    for (const int version : {1, 2})
+        for (const auto& [client, server] : {std::pair(v4[0], v4[1]), std::pair(v6[0], v6[1])}) {
+            const std::string header = proxy_header(version, client, server);
+            const auto parsed = parse_proxy_header(header);
+            ASSERT_TRUE(parsed && *parsed) << version;
+            EXPECT_EQ((*parsed)->size, header.size());
+            EXPECT_TRUE((*parsed)->told);
+            EXPECT_EQ((*parsed)->client.address, client.address);
+            EXPECT_EQ((*parsed)->client.port, client.port);
+            EXPECT_EQ((*parsed)->server.address, server.address);
+            EXPECT_EQ((*parsed)->server.port, server.port);
+        }
+}
+
 TEST(ProxyHeader, MappedAddressesAreIPv4)
 {
     const auto parsed = parse_proxy_header("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n");
