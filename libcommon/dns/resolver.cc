@@ -39,6 +39,10 @@ constexpr auto settings = std::to_array<std::pair<const char*, const char*>>({
     {"cache-max-negative-ttl:", "60"}, // a repaired zone is not missing for an hour
     {"msg-cache-size:", "4m"},
     {"rrset-cache-size:", "8m"},
+    {"msg-cache-slabs:", "1"}, // one thread asks; more tables would only be more memory
+    {"rrset-cache-slabs:", "1"},
+    {"infra-cache-slabs:", "1"},
+    {"key-cache-slabs:", "1"},
 });
 
 // Zones that the library would answer itself; private networks do use them.

@@ -24,11 +24,16 @@ Error file_error(std::string_view verb, std::string_view path, int number)
 
 Result<UniqueFd> open_at(int directory, const std::string& path, int flags, mode_t mode)
 {
+    // When a file was read is nobody's affair, and would be one more write for each.  For other
+    // users' files (maildrop) that is not ours to say.
+    int unwatched = O_NOATIME;
     for (;;) {
-        const int fd = ::openat(directory, path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, mode);
+        const int fd = ::openat(directory, path.c_str(), flags | unwatched | O_CLOEXEC | O_NOFOLLOW, mode);
         if (fd >= 0)
             return UniqueFd(fd);
-        if (errno != EINTR)
+        if (errno == EPERM && unwatched != 0)
+            unwatched = 0;
+        else if (errno != EINTR)
             return file_error("open", path);
     }
 }

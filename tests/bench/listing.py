@@ -36,7 +36,6 @@ def measure(a, name, *arguments):
         lines = 0
         while block := child.stdout.read(1 << 16):
             lines += block.count(b'\n')
-            size += len(block)
     took = time.monotonic() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
