@@ -56,7 +56,7 @@ class Scheduling(scenario.Scenario):
         a.wait_empty()
         times = sorted(message.when for message in sink.messages)
         self.assertEqual(len(times), 20)
-        self.assertGreater(times[-1] - times[0], 1.7)  # 19 intervals of 0.1 s
+        self.assertGreater(times[-1] - times[0], 1.4)  # 19 intervals of 0.1 s, and the first may come late
         self.assertLess(times[-1] - times[0], 6)
 
     def test_a_delay_for_a_destination(self):
