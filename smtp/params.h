@@ -109,8 +109,9 @@ struct SmtpParams : ParamSet {
     Param<std::string> bind_address6{this, "smtp_bind_address6", "", "local IPv6 address of connections"};
     Param<bool> bind_address_enforce{this, "smtp_bind_address_enforce", "no",
                                      "defer when the local address cannot be had"};
-    Param<std::string> proxy_header{this, "smtp_proxy_header", "",
-                                    "the PROXY header that begins each connection: v1, v2, or empty for none"};
+    Param<std::string> proxy_header{
+        this, "smtp_proxy_header", "",
+        "the PROXY header that begins each connection: v1, v2, or empty for none"};
     Param<Seconds> connect_timeout{this, "smtp_connect_timeout", "30s", at_least(0),
                                    "time limit of connecting; 0: the system's"};
     Param<std::string> known_ports{this, "known_tcp_ports",

@@ -151,8 +151,8 @@ private:
     std::shared_ptr<LogStates> states_; // shared with who delivers what is in it
 };
 
-// A message gets a file in `target`, incoming/ or active/, unless it has one somewhere, even when its name is gone.
-// True: it has one now; false: somebody is writing it.
+// A message gets a file in `target`, incoming/ or active/, unless it has one somewhere, even when its name is
+// gone. True: it has one now; false: somebody is writing it.
 Result<bool> restore_logged(const Spool& spool, LogStates& states, const LeftLog::Message& message,
                             Queue target);
 
