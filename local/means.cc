@@ -96,10 +96,9 @@ MessageCopy Local::copy_of(const Delivery& delivery, const LocalRecipient& recip
     message.sender = external_form(recipient.sender);
     DeliveryHeaders headers;
     headers.return_path = message.sender;
-    headers.recipient = external_form(recipient.delivered_to);
     headers.original = external_form(recipient.original);
     if (kind.empty() || lists(params_.prepend_delivered_header(), kind))
-        headers.delivered_to = headers.recipient;
+        headers.delivered_to = external_form(recipient.delivered_to);
     message.headers = headers.text();
     return message;
 }

@@ -88,7 +88,7 @@ std::string DeliveryHeaders::text() const
     std::string lines;
     if (return_path)
         lines += fmt::format("Return-Path: <{}>\n", printable(*return_path, true));
-    if (!original.empty() && !equals_ignoring_case(original, recipient))
+    if (!original.empty())
         lines += fmt::format("X-Original-To: {}\n", printable(original, true));
     if (!delivered_to.empty())
         lines += fmt::format("Delivered-To: {}\n", printable(delivered_to, true));
@@ -100,7 +100,7 @@ std::string delivery_headers(std::string_view sender, std::string_view recipient
     DeliveryHeaders headers;
     headers.return_path = sender;
     headers.original = original;
-    headers.recipient = headers.delivered_to = recipient;
+    headers.delivered_to = recipient;
     return headers.text();
 }
 

@@ -41,19 +41,16 @@ struct MessageCopy {
     Result<> write_to(const Sink& sink, const CopyForm& form) const;
 };
 
-// The lines at the head of a copy.  Addresses in external form; what is empty is left out,
-// and so is `original` when it is the recipient's own address.
+// The lines at the head of a copy.  Addresses in external form; what is empty is left out.
 struct DeliveryHeaders {
     std::optional<std::string> return_path; // "" is the null sender
     std::string original;                   // X-Original-To:
-    std::string recipient;                  // compared with original
     std::string delivered_to;               // Delivered-To:
 
     std::string text() const;
 };
 
-// Return-Path:, X-Original-To: (if it is another address) and Delivered-To:.
-// Addresses in external form.
+// Return-Path:, X-Original-To: and Delivered-To:.  Addresses in external form.
 std::string delivery_headers(std::string_view sender, std::string_view recipient, std::string_view original);
 
 // The addresses of the message's Delivered-To: headers, lower case: it has been there.

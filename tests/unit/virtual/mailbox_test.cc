@@ -272,9 +272,11 @@ TEST_F(Mailbox, FindsWhereTheMessageHasBeen)
     EXPECT_THAT(*stops, ElementsAre("a@b.test", "c@d.test"));
 }
 
-TEST(DeliveryHeaders, NameAnotherOriginalOnly)
+TEST(DeliveryHeaders, NameTheOriginalWhenItIsKnown)
 {
-    EXPECT_EQ(delivery_headers("", "r@b.test", "R@b.test"), "Return-Path: <>\nDelivered-To: r@b.test\n");
+    EXPECT_EQ(delivery_headers("", "r@b.test", ""), "Return-Path: <>\nDelivered-To: r@b.test\n");
+    EXPECT_EQ(delivery_headers("", "r@b.test", "r@b.test"),
+              "Return-Path: <>\nX-Original-To: r@b.test\nDelivered-To: r@b.test\n");
     EXPECT_EQ(delivery_headers("s@a.test", "r@b.test", "alias@b.test"),
               "Return-Path: <s@a.test>\nX-Original-To: alias@b.test\nDelivered-To: r@b.test\n");
 }
