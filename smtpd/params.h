@@ -243,7 +243,7 @@ struct SmtpdParams : ParamSet {
 
     // The DNS, and lists in it.
     Param<std::string> dns_reply_filter{this, "smtpd_dns_reply_filter", "",
-                                        "rules that drop or replace DNS records"};
+                                        "rules that drop records of the DNS"};
     Param<RawText> dns_list_reply{this, "default_rbl_reply",
                                   "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using "
                                   "$rbl_domain${rbl_reason?; $rbl_reason}",
