@@ -17,6 +17,8 @@ add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtu
 if(NOT BULKHEAD_SANITIZE AND CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections)
   add_link_options(-Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
+  # The preset's limit for inlining, which keeps programs small, is not for the linker.
+  add_link_options(-Wno-unused-command-line-argument)
 endif()
 if(BULKHEAD_SANITIZE)
   add_compile_options(-fsanitize=${BULKHEAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -4,6 +4,7 @@
 #include "config/values.h"
 #include "front_door.h"
 #include "log/log.h"
+#include "os/memory.h"
 
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -157,6 +158,7 @@ void Supervisor::folder_changed(const std::vector<std::string>& directories)
 
 int Supervisor::run()
 {
+    release_start_memory();
     Loop::current().run();
     log::flush(true);
     return 0;

@@ -1,5 +1,6 @@
 #include "dns/resolver.h"
 
+#include "log/log.h"
 #include "os/files.h"
 
 #include <unbound.h>
@@ -76,6 +77,8 @@ Query::~Query()
 // False: answered at once (local data) or hopeless.
 bool Query::await_suspend(std::coroutine_handle<> handle)
 {
+    if (!resolver_.is_started())
+        return false;
     const int fault = ::ub_resolve_event(resolver_.context_.get(), name_.c_str(), static_cast<int>(type_),
                                          class_internet, this, QueryCallback::call, &id_);
     if (fault == UB_SYNTAX)
@@ -177,16 +180,29 @@ Resolver::~Resolver() = default;
 Result<std::unique_ptr<Resolver>> Resolver::open(const ResolverOptions& options)
 {
     const auto text_of = [](const std::string& path) { return read_file(path).value_or(std::string{}); };
-    std::unique_ptr<Resolver> resolver(new Resolver);
+    std::unique_ptr<Resolver> resolver(new Resolver(options));
     resolver->hosts_ = HostsFile(text_of(options.hosts));
     resolver->native_uses_dns_ = native_lookup_uses_dns(text_of(options.nsswitch_conf));
-    ResolvConf conf = parse_resolv_conf(text_of(options.resolv_conf));
-    resolver->search_domains_ = std::move(conf.search);
-    TRY_VOID(resolver->start(options, conf));
+    resolver->conf_ = parse_resolv_conf(text_of(options.resolv_conf));
+    if (resolver->validates()) // the anchor's file is out of reach in the jail
+        TRY_VOID(resolver->start());
     return resolver;
 }
 
-Result<> Resolver::start(const ResolverOptions& options, const ResolvConf& conf)
+// A library that cannot start is asked again with the next question.
+bool Resolver::is_started()
+{
+    if (context_)
+        return true;
+    const auto started = start();
+    if (!started) {
+        log::warn(started.error().context);
+        context_.reset();
+    }
+    return static_cast<bool>(started);
+}
+
+Result<> Resolver::start()
 {
     context_.reset(::ub_ctx_create_event(static_cast<event_base*>(Loop::current().native_handle())));
     if (!context_)
@@ -199,22 +215,22 @@ Result<> Resolver::start(const ResolverOptions& options, const ResolvConf& conf)
                          fmt::format("libunbound: {} {}: {}", name, value, ::ub_strerror(fault))};
     // A near server that has to ask far ones itself is not slow: no hasty repetitions, and
     // no giving up before a libc would.
-    const std::string repeat_after = std::to_string(std::min(conf.timeout, longest_repeat).count());
+    const std::string repeat_after = std::to_string(std::min(conf_.timeout, longest_repeat).count());
     if (const int fault = ::ub_ctx_set_option(context, "infra-cache-min-rtt:", repeat_after.c_str());
         fault != 0)
         return Error{Fault::config, fmt::format("libunbound: infra-cache-min-rtt: {}", ::ub_strerror(fault))};
-    for (const SocketAddress& server : conf.name_servers) {
-        const std::string address = fmt::format("{}@{}", server.text(), options.port.value_or(server.port()));
+    for (const SocketAddress& server : conf_.name_servers) {
+        const std::string address =
+            fmt::format("{}@{}", server.text(), options_.port.value_or(server.port()));
         if (const int fault = ::ub_ctx_set_fwd(context, address.c_str()); fault != 0)
             return Error{Fault::config, fmt::format("name server {}: {}", address, ::ub_strerror(fault))};
     }
-    if (!options.trust_anchor_file.empty())
-        if (const int fault = ::ub_ctx_add_ta_file(context, options.trust_anchor_file.c_str()); fault != 0)
-            return Error{Fault::config,
-                         fmt::format("trust anchor {}: {}", options.trust_anchor_file, ::ub_strerror(fault))};
-    validates_ = !options.trust_anchor_file.empty();
+    if (validates())
+        if (const int fault = ::ub_ctx_add_ta_file(context, options_.trust_anchor_file.c_str()); fault != 0)
+            return Error{Fault::config, fmt::format("trust anchor {}: {}", options_.trust_anchor_file,
+                                                    ::ub_strerror(fault))};
     // As long as libc would try all servers.
-    patience_ = conf.timeout * conf.attempts * static_cast<int>(conf.name_servers.size());
+    patience_ = conf_.timeout * conf_.attempts * static_cast<int>(conf_.name_servers.size());
     return warm_up();
 }
 

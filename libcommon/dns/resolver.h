@@ -103,9 +103,10 @@ private:
 class Resolver
 {
 public:
-    // Reads the system's files and warms up the library: to be called before the
-    // jail, out of which they cannot be seen.  A resolv.conf that is missing means a
-    // name server on this host; Fault::io when the library cannot start.
+    // Reads the system's files: to be called before the jail, out of which they cannot be
+    // seen.  A resolv.conf that is missing means a name server on this host.  The library,
+    // which takes 1.5 MiB for itself, starts with the first question; with a trust anchor it
+    // starts here, and Fault::io or config tells why it cannot.
     static Result<std::unique_ptr<Resolver>> open(const ResolverOptions& options = {});
     ~Resolver();
     Resolver(const Resolver&) = delete;
@@ -123,10 +124,10 @@ public:
     RecordQuery<TextRecord> txt(std::string name) { return {*this, std::move(name), Type::txt}; }
 
     // There is a trust anchor: answers can be secure.
-    bool validates() const { return validates_; }
+    bool validates() const { return !options_.trust_anchor_file.empty(); }
 
     // Domains that complete a short name, as resolv.conf has them; may be empty.
-    const std::vector<std::string>& search_domains() const { return search_domains_; }
+    const std::vector<std::string>& search_domains() const { return conf_.search; }
 
     // The part of the native lookup that this process does itself: the hosts file.
     const HostsFile& hosts() const { return hosts_; }
@@ -136,18 +137,19 @@ public:
 
 private:
     friend class Query;
-    Resolver() = default;
-    Result<> start(const ResolverOptions& options, const ResolvConf& conf);
+    explicit Resolver(ResolverOptions options) : options_(std::move(options)) {}
+    bool is_started();
+    Result<> start();
     Result<> warm_up();
 
     struct ContextEnd {
         void operator()(ub_ctx* context) const;
     };
-    std::unique_ptr<ub_ctx, ContextEnd> context_;
+    ResolverOptions options_;
+    ResolvConf conf_;
+    std::unique_ptr<ub_ctx, ContextEnd> context_; // null until the first question
     HostsFile hosts_;
-    std::vector<std::string> search_domains_;
     bool native_uses_dns_ = true;
-    bool validates_ = false;
     Milliseconds patience_{0};
 };
 

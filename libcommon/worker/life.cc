@@ -7,6 +7,7 @@
 #include "log/log.h"
 #include "mail/logged_address.h"
 #include "os/files.h"
+#include "os/memory.h"
 #include "table/settings.h"
 #include "worker/arguments.h"
 #include "worker/explain.h"
@@ -140,6 +141,23 @@ private:
     ipc::WorkerReport reported_;
 };
 
+// "$name", "${name}" or "$(name)" in a text.
+static bool mentions(std::string_view text, std::string_view name)
+{
+    for (auto at = text.find(name); at != text.npos; at = text.find(name, at + 1))
+        if (at > 0 && std::string_view("${(").contains(text[at - 1]))
+            return true;
+    return false;
+}
+
+// The master tells network services of stress with an -o; only what asks for it depends on it.
+static bool is_common(std::string_view main_cf, const std::vector<std::string>& overrides)
+{
+    return std::ranges::all_of(overrides, [](const auto& one) { return one.starts_with("stress="); }) &&
+           !mentions(main_cf, "process_name") && !mentions(main_cf, "service_name") &&
+           !mentions(main_cf, "stress");
+}
+
 Result<> WorkerLife::read_configuration()
 {
     const std::string directory = default_config_directory();
@@ -150,6 +168,7 @@ Result<> WorkerLife::read_configuration()
     TRY(MainCf main, MainCf::parse(text, path));
     TRY(Config config, Config::from(std::move(main), directory, arguments_.overrides, arguments_.program));
     config.set_service_name(arguments_.service);
+    worker_.common_parameters_ = is_common(text, arguments_.overrides);
     worker_.config_ = std::make_unique<Config>(std::move(config));
     TRY_VOID(worker_.common_.load(*worker_.config_));
     TRY_VOID(choose_logged_form(worker_.common_.log_address_format()));
@@ -538,6 +557,8 @@ int WorkerLife::run()
     if (!refusal_.empty() && !listeners_.empty())
         reserve_ = UniqueFd(::fcntl(ipc::first_listen_fd, F_DUPFD_CLOEXEC, 0));
     activity_changed();
+    if (!arguments_.debugger)
+        release_start_memory();
     loop.run();
     report();
     log::flush(true);

@@ -139,6 +139,10 @@ public:
     // Run with -E; is_standalone() too.
     bool is_explaining() const { return explaining_; }
 
+    // The parameters are those of all services: no -o stands in this one's line, and nothing in main.cf
+    // depends on who reads it.
+    bool has_common_parameters() const { return common_parameters_; }
+
     // The plain arguments of the service line (pipe's user= and argv=).
     const std::vector<std::string>& arguments() const { return arguments_; }
 
@@ -160,6 +164,7 @@ private:
     WorkerParams common_;
     std::string service_name_;
     std::vector<std::string> arguments_;
+    bool common_parameters_ = false;
     bool draining_ = false;
     bool standalone_ = false;
     bool explaining_ = false;
