@@ -124,6 +124,7 @@ Task<Reply> SmtpSession::receive_message()
             co_await yield_turn();
     }
     stream_.clear_deadline();
+    stream_.rest();
     co_return co_await finish_message();
 }
 

@@ -15,7 +15,7 @@ namespace bulkhead
 namespace
 {
 
-constexpr std::size_t max_free_blocks = 64;
+constexpr std::size_t max_free_blocks = 16;
 constexpr std::size_t max_need = 1 << 20;
 constexpr std::size_t max_seen = 18 * 1024; // bytes of see()
 
@@ -23,6 +23,18 @@ std::vector<std::unique_ptr<char[]>>& free_blocks()
 {
     static std::vector<std::unique_ptr<char[]>> blocks;
     return blocks;
+}
+
+std::vector<std::string>& free_outputs()
+{
+    static std::vector<std::string> outputs;
+    return outputs;
+}
+
+// It has no memory that another stream could use.
+bool is_small(const std::string& text)
+{
+    return text.capacity() <= std::string().capacity();
 }
 
 std::unique_ptr<char[]> take_block()
@@ -114,6 +126,8 @@ Stream::~Stream()
             event_free(static_cast<event*>(one));
     if (timer_event_)
         event_free(static_cast<event*>(timer_event_));
+    if (hides_output_)
+        wipe_output();
     release_input();
 }
 
@@ -124,6 +138,41 @@ void Stream::release_input()
         free_blocks().push_back(std::move(in_));
     in_.reset();
     capacity_ = 0;
+}
+
+void Stream::rest()
+{
+    if (begin_ == end_ && hold_ == 0)
+        release_input();
+}
+
+void Stream::take_output()
+{
+    has_output_ = true;
+    auto& outputs = free_outputs();
+    if (outputs.empty() || !out_.empty())
+        return;
+    out_ = std::move(outputs.back());
+    outputs.pop_back();
+}
+
+void Stream::wipe_output()
+{
+    out_.resize(out_.capacity());
+    ::explicit_bzero(out_.data(), out_.size());
+}
+
+// What a stream that waits does not need is another's.
+void Stream::release_output()
+{
+    if (hides_output_)
+        wipe_output();
+    sent_ = 0;
+    out_.clear();
+    has_output_ = false;
+    if (!is_small(out_) && out_.capacity() <= block_size && free_outputs().size() < max_free_blocks)
+        free_outputs().push_back(std::move(out_));
+    out_ = std::string();
 }
 
 void Stream::reserve_input(std::size_t bytes)
@@ -313,11 +362,8 @@ Stream::Io Stream::write_more()
     while (sent_ < out_.size())
         if (const Io io = write_some(); io != Io::progress)
             return io;
-    sent_ = 0;
-    if (out_.capacity() > block_size)
-        out_ = std::string();
-    else
-        out_.clear();
+    if (has_output_ || !out_.empty())
+        release_output();
     return Io::progress;
 }
 

@@ -115,10 +115,21 @@ public:
     // Drops what the peer has sent ahead (after STARTTLS, in front of a greeting).
     void discard_input();
 
+    // The input's memory goes back, if nothing is in it: in front of a wait for something else.
+    void rest();
+
     // Collects output; goes out with flush() or when the stream next blocks.
-    void write(std::string_view bytes) { out_.append(bytes); }
+    void write(std::string_view bytes) { output().append(bytes); }
     std::size_t unsent() const { return out_.size() - sent_; }
-    std::string& output() { return out_; }
+    std::string& output()
+    {
+        if (!has_output_)
+            take_output();
+        return out_;
+    }
+
+    // From here on the memory of output is overwritten once that has gone, or the stream ends.
+    void hide_output() { hides_output_ = true; }
 
     // UNIX sockets: descriptors go with the next bytes that are sent.  They stay the caller's,
     // and open until a flush is over.
@@ -184,6 +195,9 @@ private:
     Io shake_hands();
     void reserve_input(std::size_t bytes);
     void release_input();
+    void take_output();
+    void release_output();
+    void wipe_output();
     void ready(bool readable, bool writable, bool closed);
     void watch();
     void arm_timer();
@@ -216,6 +230,8 @@ private:
     std::size_t hold_ = 0; // bytes of the last line, consumed by the next call
     std::string out_;
     std::size_t sent_ = 0;
+    bool hides_output_ = false;
+    bool has_output_ = false; // out_ is memory of its own, or the beginning of it
     std::uint64_t bytes_read_ = 0;
     std::unique_ptr<struct PassedDescriptors> passed_; // null: none are sent or taken
 };

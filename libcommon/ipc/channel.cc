@@ -20,6 +20,7 @@ Task<Result<Message>> receive(Stream& stream)
     CO_TRY_VOID(co_await stream.need(header->body_size));
     std::string body(stream.buffered().substr(0, header->body_size));
     stream.consume(header->body_size);
+    stream.rest();
     if (header->kind != Kind::cleanup_records) {
         const auto whole = check_attributes(body);
         if (!whole)

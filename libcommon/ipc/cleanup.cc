@@ -199,6 +199,7 @@ Task<Result<>> CleanupStream::send_some()
 Task<Result<CleanupResult>> CleanupStream::finish(unsigned flags)
 {
     frame_records();
+    records_ = std::string();
     if (!descriptors_.empty())
         connection_.stream().attach_descriptors(std::exchange(descriptors_, {}));
     const Message finish = encode_cleanup_finish(flags);

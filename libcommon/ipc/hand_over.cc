@@ -209,11 +209,11 @@ Task<Result<std::unique_ptr<Stream>>> hand_over(std::string path, SessionState s
     auto channel = std::make_unique<Stream>(*std::move(fd));
     channel->set_deadline(SteadyClock::now() + timeout);
     channel->attach_descriptors(std::vector<int>(1, client));
+    channel->hide_output();
     message.encode(channel->output());
     std::string body = std::move(message).take_body();
     wipe_text(body);
     const auto sent = co_await channel->flush();
-    wipe_text(channel->output());
     if (!sent)
         co_return Error(sent.error().fault, "it does not take sessions: " + sent.error().context);
     const auto answer = co_await receive(*channel);
