@@ -8,6 +8,7 @@
 #include "mail/address.h"
 #include "mail/logged_address.h"
 #include "os/jail.h"
+#include "routing/open.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
 #include "spool/recipient_log.h"
@@ -55,6 +56,8 @@ Result<> Qmgr::before_jail()
 {
     const Milliseconds timeout = common().ipc_timeout();
     resolver_.emplace("private/" + params_.rewrite_service());
+    if (has_common_parameters())
+        resolver_->know_rules(RoutingRules::open(config()));
     bounce_.emplace("private/" + params_.bounce_service(), timeout);
     defer_.emplace("private/" + params_.defer_service(), timeout);
     trace_.emplace("private/" + params_.trace_service(), timeout);

@@ -43,7 +43,7 @@ Task<ipc::Message> TrivialRewrite::answer(const ipc::Message& request)
         const auto route = co_await ask(resolver.may_block(), resolve);
         if (!route)
             co_return refuse(route.error());
-        co_return ipc::encode(*route);
+        co_return ipc::encode(*route, has_common_parameters() && are_rules(params_));
     }
     co_return refuse(Error{Fault::malformed, "a request that trivial-rewrite does not know"});
 }

@@ -77,6 +77,8 @@ Result<> Smtpd::before_jail()
         rewriter_.emplace(*local_rewriting_);
     } else {
         rewriter_.emplace("private/" + params_.rewrite_service());
+        if (has_common_parameters())
+            rewriter_->know_rules(RoutingRules::open(config()));
     }
     flush_.emplace("public/" + params_.flush_service());
     cleanup_.emplace("public/" + params_.cleanup_service(), common().ipc_timeout());

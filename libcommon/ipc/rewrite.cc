@@ -26,13 +26,15 @@ Message encode(const ResolveRequest& request)
     return message;
 }
 
-Message encode(const Resolved& answer)
+Message encode(const Resolved& answer, bool by_rules)
 {
     Message message(Kind::ok);
     message.add("transport", answer.transport)
         .add("nexthop", answer.nexthop)
         .add("recipient", answer.recipient)
         .add("class", static_cast<std::int64_t>(answer.address_class));
+    if (by_rules)
+        message.add("by_rules", "yes");
     return message;
 }
 
@@ -119,13 +121,17 @@ Task<Result<std::string>> RewriteClient::rewrite(RewriteContext context, std::st
 
 Task<Result<Resolved>> RewriteClient::resolve(std::string sender, std::string address, bool probe)
 {
-    if (source_ != nullptr)
+    if (source_ != nullptr && !(probe && rules_ != nullptr))
         co_return source_->resolve(sender, address);
     const ResolveRequest request{std::move(sender), std::move(address), probe};
     CO_TRY(const Message answer, co_await ask(encode(request)));
     auto resolved = decode_resolved(answer);
     if (!resolved)
         co_return Error(Fault::broken, resolved.error().context);
+    if (!probe && rules_ != nullptr && answer.find("by_rules")) {
+        source_ = rules_.get();
+        kept_.clear();
+    }
     co_return resolved;
 }
 

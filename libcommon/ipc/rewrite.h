@@ -5,6 +5,7 @@
 #include "async/task.h"
 #include "ipc/channel.h"
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 
@@ -35,7 +36,8 @@ struct ResolveRequest {
 
 Message encode(const RewriteRequest& request);
 Message encode(const ResolveRequest& request);
-Message encode(const Resolved& answer);
+// by_rules: see RewriteClient::know_rules().
+Message encode(const Resolved& answer, bool by_rules = false);
 Message encode_rewritten(std::string_view address);
 Result<RewriteRequest> decode_rewrite(const Message& message);
 Result<ResolveRequest> decode_resolve(const Message& message);
@@ -59,6 +61,10 @@ public:
     // The source outlives the client.
     explicit RewriteClient(RewriteSource& source) : source_(&source), service_("") {}
 
+    // What the service answers from, if it says that it answers by parameters alone: with them here,
+    // its first answer spares all other questions.  Probes are asked all the same.
+    void know_rules(std::unique_ptr<RewriteSource> rules) { rules_ = std::move(rules); }
+
     // Fault::broken when the service cannot answer now: a temporary failure.
     Task<Result<std::string>> rewrite(RewriteContext context, std::string address);
     Task<Result<Resolved>> resolve(std::string sender, std::string address, bool probe = false);
@@ -71,6 +77,7 @@ private:
     Task<Result<Message>> ask(Message request);
 
     RewriteSource* source_ = nullptr; // instead of the service
+    std::unique_ptr<RewriteSource> rules_;
     Service service_;
     std::unordered_map<std::string, Kept> kept_;
 };

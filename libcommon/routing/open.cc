@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace bulkhead
 {
@@ -105,6 +106,29 @@ Result<std::optional<Resolver>> open_probe_resolver(const RewriteParams& params,
     values.default_transport = probe.default_transport();
     values.relayhost = probe.relayhost();
     return std::optional(Resolver(std::move(values), std::move(tables)));
+}
+
+bool are_rules(const RewriteParams& params)
+{
+    const auto has_table = [](const Param<std::string>* list) {
+        return list->operator()().find_first_of(":/") != std::string::npos;
+    };
+    const auto is_set = [](const Param<std::string>* maps) { return !maps->operator()().empty(); };
+    const std::array lists{&params.mydestination, &params.virtual_alias_domains,
+                           &params.virtual_mailbox_domains, &params.relay_domains};
+    const std::array maps{&params.transport_maps, &params.sender_recipient_transport_maps,
+                          &params.sender_relayhost_maps, &params.sender_default_transport_maps,
+                          &params.relocated_maps};
+    return std::ranges::none_of(lists, has_table) && std::ranges::none_of(maps, is_set);
+}
+
+std::unique_ptr<RoutingRules> RoutingRules::open(const Config& config)
+{
+    RewriteParams params;
+    if (!params.load(config) || !are_rules(params))
+        return nullptr;
+    auto resolver = open_resolver(params, config.get("myhostname"));
+    return resolver ? std::unique_ptr<RoutingRules>(new RoutingRules(*std::move(resolver))) : nullptr;
 }
 
 // As the service "rewrite" has them: its own -o counts, not that of whoever asks.

@@ -20,6 +20,31 @@ Result<Resolver> open_resolver(const RewriteParams& params, const std::string& m
 Result<std::optional<Resolver>> open_probe_resolver(const RewriteParams& params,
                                                     const std::string& myhostname);
 
+// What trivial-rewrite answers depends on these parameters alone: they name no table and no file.
+bool are_rules(const RewriteParams& params);
+
+// Answers by parameters alone, with those of all services.
+class RoutingRules final : public ipc::RewriteSource
+{
+public:
+    // Null when they are no rules, or do not make a Resolver: trivial-rewrite will say why.
+    static std::unique_ptr<RoutingRules> open(const Config& config);
+
+    Result<std::string> rewrite(ipc::RewriteContext context, std::string_view address) override
+    {
+        return resolver_.rewrite(context, address);
+    }
+    Result<ipc::Resolved> resolve(std::string_view sender, std::string_view address) override
+    {
+        return resolver_.resolve(sender, address);
+    }
+
+private:
+    explicit RoutingRules(Resolver resolver) : resolver_(std::move(resolver)) {}
+
+    Resolver resolver_;
+};
+
 class LocalRewriting final : public ipc::RewriteSource
 {
 public:
