@@ -177,10 +177,10 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
     }
 
     const Settled settled = co_await settle(message, milters, draft, std::move(fault));
-    const ipc::Message reply = ipc::encode(settled.result);
-    const auto sent = co_await tell(session, reply);
     if (settled.queued)
         announce_later(queue_id);
+    const ipc::Message reply = ipc::encode(settled.result);
+    const auto sent = co_await tell(session, reply);
     co_return static_cast<bool>(sent);
 }
 

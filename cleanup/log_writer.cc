@@ -414,11 +414,11 @@ void LogWriter::finished(Batch& batch, const Result<>& written)
         log::error("commit log: " + written.error().context + "; new messages get files");
         broken_ = true;
     }
+    if (!durable.empty() && sink_)
+        sink_(std::move(durable));
     // Each may destroy its commit, and begin another one.
     for (Commit* const commit : std::exchange(batch.commits, {}))
         commit->waiter.resume();
-    if (!durable.empty() && sink_)
-        sink_(std::move(durable));
 }
 
 Task<> LogWriter::run(LogWriter* self)

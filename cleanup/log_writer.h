@@ -45,7 +45,8 @@ public:
     static Result<std::unique_ptr<LogWriter>> create(const Spool& spool, LogDisk& disk = real_log_disk());
     ~LogWriter();
 
-    // Told of each batch that is durable, after those who wait for it.
+    // Told of each batch that is durable, before those who wait for it: the delivery begins while
+    // the client gets its answer.
     using Sink = std::function<void(std::vector<LogPlace> places)>;
     void on_durable(Sink sink) { sink_ = std::move(sink); }
 
