@@ -4,8 +4,8 @@
 #include "carrier.h"
 #include "client_hello.h"
 
-#include "async/address.h"
 #include "async/scope.h"
+#include "async/socket_ends.h"
 #include "base/text.h"
 #include "log/log.h"
 #include "smtp/proxy_header.h"
@@ -25,26 +25,17 @@ namespace
 // Where a header may come, but need not: proxies send it with their first packet.
 constexpr Milliseconds optional_header_time{1000};
 
-std::optional<SocketAddress> end_of(int fd, int (*ask)(int, sockaddr*, socklen_t*))
-{
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    if (ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-        return std::nullopt;
-    return SocketAddress::from_socket(reinterpret_cast<const sockaddr*>(&storage));
-}
-
 } // namespace
 
 Dialogue::Dialogue(Stream& client, DoorService& service) : stream_(client), service_(service)
 {
     stream_.set_timeout(service_.params.timeout());
-    if (const auto peer = end_of(client.fd(), ::getpeername)) {
+    if (const auto peer = peer_end(client.fd())) {
         state_.client_address = peer->text();
         state_.client_port = peer->port();
         state_.v6 = peer->is_v6();
     }
-    if (const auto here = end_of(client.fd(), ::getsockname)) {
+    if (const auto here = own_end(client.fd())) {
         state_.server_address = here->text();
         state_.server_port = here->port();
     }

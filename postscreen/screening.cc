@@ -4,11 +4,10 @@
 #include "early_tests.h"
 
 #include "async/offload.h"
+#include "async/socket_ends.h"
 #include "log/log.h"
 #include "smtp/proxy_header.h"
 #include "table/ask.h"
-
-#include <sys/socket.h>
 
 #include <array>
 #include <optional>
@@ -26,15 +25,6 @@ constexpr Milliseconds farewell_time{10'000};
 // How long smtpd may take to accept a client: as long as a client waits for a greeting
 // (RFC 5321, 4.5.3.2.1).
 constexpr Milliseconds hand_over_time{300'000};
-
-std::optional<SocketAddress> end_of(int fd, int (*get)(int, sockaddr*, socklen_t*))
-{
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    if (get(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-        return std::nullopt;
-    return SocketAddress::from_socket(reinterpret_cast<const sockaddr*>(&storage));
-}
 
 // Counts up while it lives.
 class Counted
@@ -63,12 +53,12 @@ Screening::Screening(Session& session, ScreenService& service)
     : session_(session), stream_(session.stream), service_(service)
 {
     candidate_.since = SteadyClock::now();
-    if (const auto client = end_of(stream_.fd(), ::getpeername)) {
+    if (const auto client = peer_end(stream_.fd())) {
         candidate_.ends.client_address = client->text();
         candidate_.ends.client_port = client->port();
         candidate_.ends.v6 = client->is_v6();
     }
-    if (const auto here = end_of(stream_.fd(), ::getsockname)) {
+    if (const auto here = own_end(stream_.fd())) {
         candidate_.ends.server_address = here->text();
         candidate_.ends.server_port = here->port();
     }

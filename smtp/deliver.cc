@@ -1,6 +1,7 @@
 #include "deliver.h"
 
 #include "async/connect.h"
+#include "async/socket_ends.h"
 #include "base/text.h"
 #include "dns/resolver.h"
 #include "log/log.h"
@@ -422,16 +423,11 @@ Task<SmtpAgent::Opened> SmtpAgent::open_session(const ipc::DeliveryRequest& requ
 // To a server that believes nobody without a PROXY header.  A new connection has room for it.
 void SmtpAgent::introduce_ourselves(int fd) const
 {
-    sockaddr_storage storage{};
-    const auto end_of = [&](auto ask) {
-        socklen_t size = sizeof storage;
-        const bool known = ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) == 0;
-        const auto address =
-            known ? SocketAddress::from_socket(reinterpret_cast<sockaddr*>(&storage)) : std::nullopt;
-        return address ? ProxyHeader::End{address->text(), address->port()} : ProxyHeader::End{};
+    const auto shown = [](const std::optional<SocketAddress>& end) {
+        return end ? ProxyHeader::End{end->text(), end->port()} : ProxyHeader::End{};
     };
-    const ProxyHeader::End here = end_of(::getsockname);
-    const ProxyHeader::End there = end_of(::getpeername);
+    const ProxyHeader::End here = shown(own_end(fd));
+    const ProxyHeader::End there = shown(peer_end(fd));
     const std::string header = proxy_header(params_.proxy_header() == "v1" ? 1 : 2, here, there);
     (void)::send(fd, header.data(), header.size(), MSG_NOSIGNAL); // a failure shows at the next read
 }
@@ -527,7 +523,7 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
         ++attempt.sessions;
         attempt.reached = true;
     }
-    if (keeps_connections(nexthop) && session->may_be_kept())
+    if (keeps_connections(nexthop, session->peer()) && session->may_be_kept())
         pool_.give_back(std::move(session), nexthop);
     else
         pool_.dismiss(std::move(session));
@@ -547,10 +543,13 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
     co_return false;
 }
 
-bool SmtpAgent::keeps_connections(const std::string& nexthop) const
+// On demand: where making one takes time.  A new connection to a socket of this host costs next to
+// nothing, and tells at once that its server has gone.
+bool SmtpAgent::keeps_connections(const std::string& nexthop, const Peer& peer) const
 {
     const auto& always = params_.cache_destinations();
-    return params_.cache_on_demand() || std::ranges::any_of(always, [&](const std::string& one) {
+    const bool on_demand = params_.cache_on_demand() && peer.path.empty();
+    return on_demand || std::ranges::any_of(always, [&](const std::string& one) {
                return equals_ignoring_case(one, nexthop);
            });
 }

@@ -65,7 +65,7 @@ private:
     Task<> refuse_unsafe_addresses(Delivery& delivery);
     Result<> choose_local_addresses();
     void hand_over_if_stale();
-    bool keeps_connections(const std::string& nexthop) const;
+    bool keeps_connections(const std::string& nexthop, const Peer& peer) const;
 
     SmtpParams params_;
     ServicePorts services_;

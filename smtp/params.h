@@ -120,7 +120,7 @@ struct SmtpParams : ParamSet {
     Param<int> tcp_window{this, "tcp_windowsize", "0", at_least(0),
                           "the TCP window to ask for; 0: the system's"};
     Param<bool> cache_on_demand{this, "smtp_connection_cache_on_demand", "yes",
-                                "keep connections for a short time"};
+                                "keep TCP connections for a short time"};
     Param<std::vector<std::string>> cache_destinations{this, "smtp_connection_cache_destinations", "",
                                                        "next hops whose connections are always kept"};
     Param<Seconds> cache_time{this, "smtp_connection_cache_time_limit", "2s", at_least(1),
