@@ -83,28 +83,40 @@ std::string MailqTable::end() const
                        messages_ == 1 ? "" : "s");
 }
 
+// What stands for a byte in a string of JSON; empty: itself.
+static std::string json_escape(char c)
+{
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+        return {'\\', c};
+    if (c == '\n')
+        return "\\n";
+    if (c == '\t')
+        return "\\t";
+    if (c == '\r')
+        return "\\r";
+    return byte < 0x20 || byte == 0x7f ? fmt::format("\\u{:04X}", byte) : std::string();
+}
+
 std::string json_string(std::string_view text)
 {
-    std::string out = "\"";
     std::string safe;
     if (!is_valid_utf8(text)) {
         safe = printable(text);
         text = safe;
     }
-    for (const char c : text) {
+    std::string out = "\"";
+    const auto is_special = [](char c) {
         const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\')
-            out += {'\\', c};
-        else if (c == '\n')
-            out += "\\n";
-        else if (c == '\t')
-            out += "\\t";
-        else if (c == '\r')
-            out += "\\r";
-        else if (byte < 0x20 || byte == 0x7f)
-            out += fmt::format("\\u{:04X}", byte);
-        else
-            out += c;
+        return byte < 0x20 || byte == 0x7f || c == '"' || c == '\\';
+    };
+    for (auto from = text.begin();;) {
+        const auto special = std::find_if(from, text.end(), is_special);
+        out.append(from, special);
+        if (special == text.end())
+            break;
+        out += json_escape(*special);
+        from = special + 1;
     }
     return out += '"';
 }

@@ -20,8 +20,8 @@ namespace
 constexpr std::array shown_queues{Queue::maildrop, Queue::active, Queue::incoming, Queue::deferred,
                                   Queue::hold};
 
-constexpr std::size_t parts_at_once = 4; // each in a thread of the pool
-constexpr std::size_t part_files = 128;
+constexpr std::size_t parts_at_once = 8; // each in a thread of the pool
+constexpr std::size_t part_files = 64;
 constexpr std::size_t part_bytes = 256 * 1024; // of encoded answers; then the reader gets them
 
 } // namespace
@@ -82,7 +82,7 @@ Task<Result<>> Showq::list(Stream& stream, ipc::ShowOptions options)
     co_return Result<>();
 }
 
-// The names of the next files are looked for while these are being read.
+// While files are read, those before them are sent and the names of the next ones looked for.
 Task<Result<>> Showq::list_queue(Stream& stream, Queue queue, ipc::ShowOptions options)
 {
     const auto open_scan = [&] { return QueueScan::open(*spool_, queue, {.with_info = false}); };
@@ -91,20 +91,24 @@ Task<Result<>> Showq::list_queue(Stream& stream, Queue queue, ipc::ShowOptions o
         co_return Result<>();
     if (!scan)
         co_return scan.error();
-    Batch batch;
-    co_await find_files(&*scan, &batch);
-    while (!batch.is_empty()) {
-        CO_TRY_VOID(batch.scanned);
+    Batch read;
+    Batch reading;
+    co_await find_files(&*scan, &reading);
+    while (!read.is_empty() || !reading.is_empty()) {
         Batch following;
-        Scope reading;
-        for (Part& part : batch.parts)
-            reading.spawn(read_part, this, queue, &part, options);
-        reading.spawn(find_files, &*scan, &following);
-        co_await reading.empty();
-        CO_TRY_VOID(co_await send(stream, queue, batch, options));
-        batch = std::move(following);
+        Scope work;
+        for (Part& part : reading.parts)
+            work.spawn(read_part, this, queue, &part, options);
+        if (!reading.is_empty())
+            work.spawn(find_files, &*scan, &following);
+        const auto sent = co_await send(stream, queue, read, options);
+        co_await work.empty();
+        CO_TRY_VOID(sent);
+        CO_TRY_VOID(reading.scanned);
+        read = std::move(reading);
+        reading = std::move(following);
     }
-    co_return batch.scanned;
+    co_return reading.scanned;
 }
 
 Task<Result<>> Showq::send(Stream& stream, Queue queue, Batch& batch, ipc::ShowOptions options)

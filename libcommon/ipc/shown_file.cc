@@ -75,6 +75,15 @@ private:
 
 void show_recipients(const RecipientLog& log, const Envelope& envelope, ShownRecipients shown)
 {
+    // Most mail has one recipient: what follows would take longer than reading it.
+    if (log.entries.size() == 1 && envelope.recipients.size() == 1) {
+        const RecipientLogEntry& entry = log.entries.front();
+        const Recipient& recipient = envelope.recipients.front();
+        const bool is_same = entry.recipient == external_form(recipient.address) &&
+                             (!entry.offset || *entry.offset == recipient.offset);
+        shown.add(recipient.address, is_same ? entry.reason : std::string());
+        return;
+    }
     std::unordered_multimap<std::string, const Recipient*> waiting;
     if (!log.entries.empty())
         for (const Recipient& recipient : envelope.recipients)
