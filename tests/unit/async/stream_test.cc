@@ -301,5 +301,80 @@ TEST(Stream, OutputGoesOutBeforeItWaitsForInput)
     with_stream(Body{});
 }
 
+// What pair's far end has got by now.
+std::string received(const Pair& pair)
+{
+    std::string bytes(4096, '\0');
+    const ssize_t n = ::recv(pair.far.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    return bytes;
+}
+
+TEST(Stream, WhoKeepsItsOutputMayWriteOnBehindAFlush)
+{
+    struct Body {
+        Task<> operator()(Stream& stream, Pair& pair)
+        {
+            std::string& out = stream.output();
+            for (const char* text : {"one", "two", "three"}) {
+                out += text;
+                const auto sent = co_await stream.flush();
+                EXPECT_TRUE(sent);
+                EXPECT_EQ(received(pair), text);
+                EXPECT_EQ(stream.unsent(), 0u);
+            }
+            out += "four ";
+            stream.write("five");
+            (void)co_await stream.flush();
+            EXPECT_EQ(received(pair), "four five");
+        }
+    };
+    with_stream(Body{});
+}
+
+TEST(Stream, HiddenOutputLeavesNothingInMemoryThatOthersGet)
+{
+    constexpr std::size_t size = 3000;
+    struct Body {
+        Task<> operator()(Stream& stream, Pair& pair)
+        {
+            stream.hide_output();
+            stream.write(std::string(size, 'x'));
+            const char* const memory = stream.output().data();
+            (void)co_await stream.flush();
+            EXPECT_EQ(received(pair), std::string(size, 'x'));
+            Pair another;
+            Stream other(std::move(another.near));
+            other.write("a");
+            EXPECT_EQ(other.output().data(), memory) << "the memory was to be used again";
+            EXPECT_EQ(std::string_view(memory, size).find('x'), std::string_view::npos);
+        }
+    };
+    with_stream(Body{});
+}
+
+TEST(Stream, RestsOnlyWithoutInput)
+{
+    struct Body {
+        Task<> operator()(Stream& stream, Pair& pair)
+        {
+            pair.say("MAIL\r\nRC");
+            const auto line = co_await stream.read_line(100);
+            stream.rest();
+            EXPECT_TRUE(line && line->text == "MAIL");
+            EXPECT_EQ(stream.buffered(), "RC");
+            stream.rest();
+            EXPECT_EQ(stream.buffered(), "RC");
+            stream.consume(2);
+            stream.rest();
+            EXPECT_EQ(stream.buffered(), "");
+            pair.say("RSET\r\n");
+            const auto next = co_await stream.read_line(100);
+            EXPECT_TRUE(next && next->text == "RSET");
+        }
+    };
+    with_stream(Body{});
+}
+
 } // namespace
 } // namespace bulkhead

@@ -1,0 +1,155 @@
+#include "ipc/rewrite.h"
+
+#include "async/loop.h"
+#include "async/scope.h"
+#include "os/files.h"
+
+#include <sys/socket.h>
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+
+namespace bulkhead::ipc
+{
+namespace
+{
+
+// Says "here" of every address.
+class Rules final : public RewriteSource
+{
+public:
+    Result<std::string> rewrite(RewriteContext, std::string_view address) override
+    {
+        return std::string(address) + "@here";
+    }
+    Result<Resolved> resolve(std::string_view, std::string_view address) override
+    {
+        return Resolved{"here", "", std::string(address), AddressClass::other};
+    }
+};
+
+// trivial-rewrite, which says "there" of every address.
+class RewriteClientTest : public testing::Test
+{
+protected:
+    void SetUp() override
+    {
+        char name[] = "/tmp/bh-rewrite-XXXXXX";
+        ASSERT_NE(::mkdtemp(name), nullptr);
+        folder = name;
+        auto listening = listen_unix(folder + "/rewrite", 10);
+        ASSERT_TRUE(listening);
+        socket = *std::move(listening);
+        watch.emplace(socket.get(), [this] {
+            UniqueFd client(::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            if (client)
+                scope.spawn(serve, this, std::move(client));
+        });
+        watch->enable();
+        client.emplace(folder + "/rewrite");
+    }
+    void TearDown() override { std::filesystem::remove_all(folder); }
+
+    static Task<> serve(RewriteClientTest* self, UniqueFd fd)
+    {
+        Stream stream(std::move(fd));
+        for (;;) {
+            const auto request = co_await receive(stream);
+            if (!request)
+                co_return;
+            ++self->questions;
+            const auto asked = decode_resolve(*request);
+            const Message answer =
+                asked ? encode(Resolved{"there", "", asked->address, AddressClass::other}, self->by_rules)
+                      : encode_rewritten("there");
+            const auto sent = co_await send(stream, answer);
+            if (!sent)
+                co_return;
+        }
+    }
+
+    void run(std::function<Task<>()> steps)
+    {
+        struct Run {
+            static Task<> all(std::function<Task<>()>* steps)
+            {
+                co_await (*steps)();
+                Loop::current().stop();
+            }
+        };
+        Scope running;
+        running.spawn(Run::all, &steps);
+        if (running.size() > 0)
+            Loop::current().run();
+        client.reset();
+    }
+
+    Task<std::string> transport_for(std::string address, bool probe = false)
+    {
+        const auto resolved = co_await client->resolve("s@x.test", std::move(address), probe);
+        co_return resolved ? resolved->transport : resolved.error().context;
+    }
+
+    std::string folder;
+    UniqueFd socket;
+    std::optional<ReadWatch> watch;
+    Scope scope;
+    std::optional<RewriteClient> client;
+    bool by_rules = false;
+    int questions = 0;
+};
+
+TEST_F(RewriteClientTest, RulesAnswerOnceTheServiceHasSaidThatItHasNothingElse)
+{
+    by_rules = true;
+    client->know_rules(std::make_unique<Rules>());
+    run([this]() -> Task<> {
+        EXPECT_EQ(co_await transport_for("a@x.test"), "there"); // may know better
+        EXPECT_EQ(co_await transport_for("b@x.test"), "here");
+        EXPECT_EQ(co_await transport_for("a@x.test"), "here");
+        const auto complete = co_await client->rewrite(RewriteContext::local, "user");
+        EXPECT_EQ(complete.value_or(""), "user@here");
+    });
+    EXPECT_EQ(questions, 1);
+}
+
+TEST_F(RewriteClientTest, ProbesAreTheAffairOfTheService)
+{
+    by_rules = true;
+    client->know_rules(std::make_unique<Rules>());
+    run([this]() -> Task<> {
+        EXPECT_EQ(co_await transport_for("p@x.test", true), "there");
+        EXPECT_EQ(co_await transport_for("a@x.test"), "there"); // an answer for a probe says nothing of mail
+        EXPECT_EQ(co_await transport_for("a@x.test"), "here");
+        EXPECT_EQ(co_await transport_for("q@x.test", true), "there");
+    });
+    EXPECT_EQ(questions, 3);
+}
+
+TEST_F(RewriteClientTest, AServiceWithTablesIsAskedForEachAddress)
+{
+    client->know_rules(std::make_unique<Rules>());
+    run([this]() -> Task<> {
+        EXPECT_EQ(co_await transport_for("a@x.test"), "there");
+        EXPECT_EQ(co_await transport_for("b@x.test"), "there");
+        EXPECT_EQ(co_await transport_for("b@x.test"), "there"); // the same again: kept
+    });
+    EXPECT_EQ(questions, 2);
+}
+
+TEST_F(RewriteClientTest, WithoutRulesOfItsOwnItAsksOn)
+{
+    by_rules = true;
+    client->know_rules(nullptr);
+    run([this]() -> Task<> {
+        EXPECT_EQ(co_await transport_for("a@x.test"), "there");
+        EXPECT_EQ(co_await transport_for("b@x.test"), "there");
+    });
+    EXPECT_EQ(questions, 2);
+}
+
+} // namespace
+} // namespace bulkhead::ipc
