@@ -11,6 +11,8 @@ namespace bulkhead::ipc
 namespace
 {
 
+constexpr std::size_t usual_size = 240; // of a body
+
 void append_u32(std::string& out, std::uint32_t value)
 {
     const char bytes[4] = {static_cast<char>(value), static_cast<char>(value >> 8),
@@ -31,6 +33,8 @@ std::uint32_t read_u32(std::string_view bytes)
 Message& Message::add(std::string_view name, std::string_view value)
 {
     ensure(name.size() <= 255, "attribute name too long");
+    if (body_.empty())
+        body_.reserve(usual_size);
     body_ += static_cast<char>(name.size());
     body_ += name;
     append_u32(body_, static_cast<std::uint32_t>(value.size()));

@@ -124,10 +124,11 @@ Result<ShownMessage> read_shown_message(const Spool& spool, Queue queue, const Q
     shown.sender = envelope.sender;
     if (options.message_id)
         shown.message_id = find_message_id(file.fd.get(), envelope.sizes.data_offset);
-    Result<RecipientLog> log = RecipientLog{};
+    const RecipientLog none;
+    Result<RecipientLog> log = Error{Fault::not_found, "a submission has none"};
     if (!submission)
         log = read_recipient_log(spool, Queue::defer, id, {.wait_for_writer = false});
-    show_recipients(log ? *log : RecipientLog{}, envelope, ShownRecipients(shown.recipients, options));
+    show_recipients(log ? *log : none, envelope, ShownRecipients(shown.recipients, options));
     return shown;
 }
 

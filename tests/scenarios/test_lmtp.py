@@ -13,11 +13,17 @@ SERVICE = 'lmtp      unix  -       -       {chroot}       -       -       lmtp\n
 class LmtpServer:
     """Speaks LMTP; `ends` has the replies to the text, one for each accepted recipient, or None: it hangs up."""
 
-    def __init__(self, ends, *, refused=(), offer='PIPELINING'):
+    def __init__(self, ends, *, refused=(), offer='PIPELINING', path=None):
         self.ends, self.refused, self.offer = ends, refused, offer
         self.heard, self.texts = [], []
-        self.listening = socket.create_server(('127.0.0.1', 0), backlog=20)
-        self.port = self.listening.getsockname()[1]
+        if path:
+            self.listening = socket.socket(socket.AF_UNIX)
+            self.listening.bind(str(path))
+            path.chmod(0o666)
+            self.listening.listen(20)
+        else:
+            self.listening = socket.create_server(('127.0.0.1', 0), backlog=20)
+            self.port = self.listening.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -132,6 +138,26 @@ class Lmtp(scenario.Scenario):
             a.wait_empty()
         self.assertEqual(len(server.mailbox('ann')), 3, server.log())
         self.assert_log(a, rf'relay=localhost\[127\.0\.0\.1\]:{server.port}, conn_use=2, delay=')
+
+    def test_a_socket_that_has_gone_is_noticed_at_once(self):
+        """No connection outlives a delivery on demand; one that is always kept takes what comes."""
+        for kept in (False, True):
+            system, a = self.environment('unix:private/lmtp-test', maximal_queue_lifetime='1d', **(
+                {'lmtp_connection_cache_destinations': 'private/lmtp-test unix:private/lmtp-test'} if kept else {}))
+            (a.spool / 'private').mkdir(exist_ok=True)
+            path = a.spool / 'private' / 'lmtp-test'
+            server = self.server(path=path)
+            system.start()
+            self.send(a, 'first@d.example')
+            a.wait_empty()
+            path.unlink()
+            self.send(a, 'second@d.example')
+            if kept:
+                self.assert_log(a, r'to=<second@d\.example>, .*conn_use=2, .*status=sent')
+            else:
+                self.assert_log(a, r'to=<second@d\.example>, .*status=deferred \(connect to .*lmtp-test.*: No such file')
+            self.assertEqual(len(server.texts), 1 + kept)
+            system.stop()
 
     def test_one_reply_for_each_recipient(self):
         server = self.server({'b@d.example': '452 4.2.2 full', 'c@d.example': '550 5.7.1 never'}, refused=['x@d.example'])

@@ -4,6 +4,7 @@ import threading
 
 import client
 import environment
+import processes
 import scenario
 
 READERS, READERS_OF_A_DELIVERY = 40, 2    # a limit of 1 would make each reader a destination of his own
@@ -128,6 +129,54 @@ class Newsletter(scenario.Scenario):
         a.write()
         self.assertEqual(a.control('reload').returncode, 0)
         self.arrives(sink, 'waits')
+
+
+class OwnOptions(scenario.Scenario):
+    """What trivial-rewrite alone is told counts for all: nobody else answers in its place."""
+
+    def test_a_next_hop_of_its_own(self):
+        system, main, other = self.system('a'), self.sink(), self.sink()
+        a = system['a']
+        a.relay_to(main.port)
+        a.config['rewrite_service_name'] = 'own_rewrite'
+        a.extra_services = f'own_rewrite unix - - y - - trivial-rewrite -o relayhost=[127.0.0.1]:{other.port}\n'
+        system.start()
+        load = client.Load(a.port, clients=2, total=40, prefix='own')
+        load.start()
+        load.join()
+        a.wait_empty()
+        self.assertEqual(sorted(other.count_by_id()), sorted(load.acknowledged))
+        self.assertEqual(main.messages, [])
+
+    def test_without_tables_it_is_asked_once(self):
+        """By each process; after a table has come, for each recipient again."""
+        _, a, sink = self.relaying()
+        self.deliver(a, 'plain')
+        switches = self.switches(a)
+        self.deliver(a, 'more')
+        self.assertLess(self.switches(a) - switches, 10)
+        a.config['transport_maps'] = 'inline:{elsewhere.example=discard:}'
+        a.write()
+        self.assertEqual(a.control('reload').returncode, 0)
+        self.deliver(a, 'table')
+        switches = self.switches(a)
+        self.deliver(a, 'asked')
+        self.assertGreater(self.switches(a) - switches, 20)
+        self.assertEqual(len(sink.messages), 4 * 20)
+
+    def deliver(self, a, prefix):
+        """20 messages, each for another recipient."""
+        with a.client() as connection:
+            connection.greet()
+            for number in range(20):
+                identity = f'{prefix}-{number}'
+                self.assertEqual(connection.envelope('s@client.example', f'{identity}@dest.example')[0], 354)
+                connection.send(client.message(identity) + b'.\r\n')
+                self.assertEqual(connection.reply()[0], 250)
+        a.wait_empty()
+
+    def switches(self, a):
+        return sum(int(processes.status_of(pid)['voluntary_ctxt_switches']) for pid in a.workers('trivial-rewrite'))
 
 
 if __name__ == '__main__':
