@@ -113,6 +113,7 @@ Result<ShownMessage> read_shown_message(const Spool& spool, Queue queue, const Q
     const bool submission = queue == Queue::maildrop;
     TRY(const Envelope envelope, read_envelope(file.fd.get(), {.max_recipients = options.max_recipients,
                                                                .submission = submission,
+                                                               .with_attributes = false,
                                                                .block_size = block_size}));
     ShownMessage shown;
     shown.queue_name = queue_name(queue);

@@ -20,6 +20,8 @@ constexpr std::string_view envelope_types = "MCTcFILSDRO/WVA>K<ion";
 constexpr std::string_view extracted_types = "EDRO/PreAFIL>Kon";
 constexpr std::string_view content_types = "LNw";
 
+constexpr std::size_t usual_attributes = 16; // of mail that came by SMTP
+
 bool is_one_of(std::string_view types, RecordType type)
 {
     return types.find(static_cast<char>(type)) != types.npos;
@@ -315,9 +317,13 @@ Result<> EnvelopeParser::attribute(const FileRecord& record)
         envelope_.trace_flags |= flags;
         if ((flags & trace_flag::record) != 0)
             envelope_.trace_flags_offset = record.offset;
+    } else if (!options_.with_attributes) {
+        return {};
     } else if (envelope_.attributes.size() == max_named_attributes) {
         return Error{Fault::malformed, "the file has too many attributes"};
     } else {
+        if (envelope_.attributes.empty())
+            envelope_.attributes.reserve(usual_attributes);
         envelope_.attributes.emplace_back(std::string(name), std::string(value));
     }
     return {};

@@ -91,7 +91,8 @@ inline constexpr unsigned delay_sent = 8192;
 struct EnvelopeOptions {
     std::size_t max_recipients = std::numeric_limits<std::size_t>::max(); // kept in memory
     bool with_done = false;                                               // keep D and / recipients too
-    bool submission = false; // a file of maildrop: no C record, sizes are found by reading it
+    bool submission = false;     // a file of maildrop: no C record, sizes are found by reading it
+    bool with_attributes = true; // keep those that have no field of their own
     std::size_t block_size = RecordStream::block_size; // bytes read at a time
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 namespace bulkhead
@@ -21,15 +22,19 @@ void append_size_record(std::string& out, const MessageSizes& sizes)
 
 Result<ParsedSizes> parse_size_record(std::string_view data)
 {
-    const auto fields = split(data, " ");
     // More fields than we know would be a newer writer's: what we know comes first.
     std::array<std::int64_t, 6> numbers{};
-    const std::size_t count = std::min(fields.size(), numbers.size());
-    for (std::size_t i = 0; i < count; ++i) {
-        const auto number = parse_unsigned(fields[i]);
+    std::size_t count = 0;
+    while (count < numbers.size()) {
+        data.remove_prefix(std::min(data.find_first_not_of(' '), data.size()));
+        if (data.empty())
+            break;
+        const std::size_t end = std::min(data.find(' '), data.size());
+        const auto number = parse_unsigned(data.substr(0, end));
         if (!number || *number > INT64_MAX / 4)
             return Error{Fault::malformed, "bad number in the size record"};
-        numbers[i] = static_cast<std::int64_t>(*number);
+        numbers[count++] = static_cast<std::int64_t>(*number);
+        data.remove_prefix(end);
     }
     if (count == 0 || count == 2)
         return Error{Fault::malformed, "fields are missing in the size record"};

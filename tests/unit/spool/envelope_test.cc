@@ -118,6 +118,23 @@ TEST(Envelope, ReadsASubmission)
     EXPECT_EQ(text_of(file, envelope->sizes), "From: a\nSubject: maildrop example\n\nline one\nline two\n");
 }
 
+TEST(Envelope, LeavesOutWhatNobodyAsksFor)
+{
+    const std::string file = fixture("hold-sasl-filter-redirect-from-smtpd.38690A76075");
+    EnvelopeOptions options;
+    const auto all = parse_envelope(file, options);
+    options.with_attributes = false;
+    const auto envelope = parse_envelope(file, options);
+    ASSERT_TRUE(all && envelope);
+    EXPECT_FALSE(all->attributes.empty());
+    EXPECT_TRUE(envelope->attributes.empty());
+    EXPECT_EQ(envelope->sender, all->sender);
+    EXPECT_EQ(envelope->encoding, all->encoding);
+    EXPECT_EQ(envelope->rewrite_context, all->rewrite_context);
+    EXPECT_EQ(addresses(envelope->recipients), addresses(all->recipients));
+    EXPECT_EQ(envelope->content_filter, all->content_filter);
+}
+
 // Recipients in slices must be the recipients read at once, wherever they stand.
 static void expect_same_in_slices(std::string_view file, std::size_t slice)
 {
