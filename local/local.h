@@ -43,6 +43,7 @@ public:
     Result<> before_jail() override;
     Task<> deliver(Delivery& delivery) override;
     std::string status_filter() const override { return params_.status_filter(); }
+    bool wants_attributes() const override { return true; }
     bool must_hand_over() override;
 
     const LocalParams& settings() const { return params_; }

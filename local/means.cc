@@ -199,7 +199,7 @@ std::vector<std::string> Local::environment_of(const Delivery& delivery, const L
         add("EXTENSION", recipient.extension);
     add("DOMAIN", recipient.domain);
     for (const auto& [name, stored] : of_message)
-        for (const auto& [key, value] : delivery.request().attributes)
+        for (const auto& [key, value] : delivery.attributes())
             if (key == stored)
                 add(name, value);
     return variables;
@@ -289,7 +289,7 @@ std::string Local::forward_envelope(const Delivery& delivery, std::size_t index,
     std::string records;
     append_record(records, RecordType::arrival_time,
                   fmt::format("{} {}", request.arrival.seconds, request.arrival.microseconds));
-    for (const auto& [name, value] : request.attributes)
+    for (const auto& [name, value] : delivery.attributes())
         if (name.starts_with("log_") || name.starts_with("client_") || name.starts_with("sasl_"))
             append_attribute(records, name, value);
     append_attribute(records, "rewrite_context",

@@ -5,10 +5,10 @@
 #include "attributes.h"
 
 #include "base/result.h"
+#include "spool/envelope.h"
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace bulkhead
@@ -25,7 +25,7 @@ struct PipeMessage {
     std::string nexthop;
     std::string envelope_id;
     std::int64_t size = 0;
-    std::vector<std::pair<std::string, std::string>> attributes; // of the queue file
+    std::vector<NamedAttribute> attributes; // of the queue file
     std::vector<PipeRecipient> recipients;
 };
 

@@ -100,7 +100,7 @@ Task<> Pipe::deliver(Delivery& delivery)
     message.nexthop = request.nexthop;
     message.envelope_id = request.envelope_id;
     message.size = request.content_length;
-    message.attributes = request.attributes;
+    message.attributes = delivery.attributes();
     for (std::size_t i = 0; i < request.recipients.size(); ++i)
         if (!delivery.is_settled(i))
             message.recipients.push_back({request.recipients[i].address, request.recipients[i].original});

@@ -24,6 +24,7 @@ public:
     Result<> before_jail() override;
     Task<> deliver(Delivery& delivery) override;
     std::string status_filter() const override { return params_.status_filter(); }
+    bool wants_attributes() const override { return true; }
 
 private:
     DeliveryStatus status_of(ipc::DeliveryOutcome outcome, std::string dsn, std::string reason) const;

@@ -90,8 +90,6 @@ ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
     request.active_since = message.active_since;
     request.handed_over = WallTime::now();
     request.rewrite_context = envelope.rewrite_context;
-    for (const NamedAttribute& attribute : envelope.attributes)
-        request.attributes.emplace_back(attribute.name, attribute.value);
     request.recipients = entry.recipients;
     return request;
 }

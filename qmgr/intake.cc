@@ -64,7 +64,7 @@ Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions
         (void)remove_recipient_log(spool, Queue::defer, id); // the reasons of the last attempt
 
     Claim claim;
-    auto envelope = read_envelope(fd, {.max_recipients = options.max_recipients});
+    auto envelope = read_envelope(fd, {.max_recipients = options.max_recipients, .with_attributes = false});
     if (!envelope && envelope.error().fault == Fault::malformed)
         return move_to_corrupt(spool, Queue::active, id, envelope.error().context);
     if (!envelope) { // nobody looks into active/ again: back to where scans find it
@@ -88,7 +88,7 @@ Claim claim_logged(const Spool& spool, const LogStates& states, const LogPlace& 
     const auto image = read_log_image(spool, states, place);
     if (!image)
         return not_claimed(ClaimState::failed, image.error().context);
-    auto envelope = parse_envelope(*image, {.max_recipients = max_recipients});
+    auto envelope = parse_envelope(*image, {.max_recipients = max_recipients, .with_attributes = false});
     if (!envelope)
         return not_claimed(ClaimState::corrupt, envelope.error().context);
     Claim claim;

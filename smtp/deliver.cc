@@ -489,6 +489,7 @@ Task<bool> SmtpAgent::transact(Attempt& attempt, std::unique_ptr<SmtpSession> se
     Delivery& delivery = attempt.delivery;
     const ipc::DeliveryRequest& request = delivery.request();
     OutgoingEnvelope envelope(request);
+    envelope.attributes = delivery.attributes();
     for (std::size_t i = 0; i < request.recipients.size(); ++i)
         if (!delivery.is_settled(i))
             envelope.recipients.push_back(i);

@@ -41,6 +41,7 @@ public:
     void drain() override { pool_.close(); }
     Task<> deliver(Delivery& delivery) override;
     std::string status_filter() const override { return params_.status_filter(); }
+    bool wants_attributes() const override { return params_.send_xforward(); }
     Task<ipc::Message> explain(const ipc::Message& question) override;
 
 private:

@@ -82,7 +82,7 @@ std::string SmtpSession::rcpt_command(const OutgoingEnvelope& envelope, std::siz
 
 // Who gave us the message, as far as the server wants to know: at most two commands, each far
 // below the limit of a line.
-std::vector<std::string> SmtpSession::xforward_commands(const ipc::DeliveryRequest& request) const
+std::vector<std::string> SmtpSession::xforward_commands(const OutgoingEnvelope& envelope) const
 {
     struct Attribute {
         std::string_view word;
@@ -104,11 +104,13 @@ std::vector<std::string> SmtpSession::xforward_commands(const ipc::DeliveryReque
             continue;
         std::string_view value;
         if (attribute.word == "SOURCE")
-            value = request.rewrite_context == "local" ? "LOCAL" : "REMOTE";
+            value = envelope.request->rewrite_context == "local" ? "LOCAL" : "REMOTE";
         else
-            for (const auto& [name, text] : request.attributes)
+            for (const auto& [name, text] : envelope.attributes)
                 if (name == attribute.name)
                     value = text;
+        if (value.empty() && attribute.word == "IDENT")
+            value = envelope.request->queue_id;
         if (value.empty())
             value = "[UNAVAILABLE]";
         command += fmt::format(" {}={}", attribute.word, encode_xtext(value.substr(0, attribute.limit)));
@@ -122,7 +124,7 @@ Task<> SmtpSession::forward_client(Transaction& transaction)
 {
     if (!params_.send_xforward() || capabilities_.xforward.empty())
         co_return;
-    for (std::string& command : xforward_commands(*transaction.envelope.request)) {
+    for (std::string& command : xforward_commands(transaction.envelope)) {
         const auto reply = co_await ask(std::move(command), params_.xforward_timeout());
         if (!reply) {
             transaction.broke(reply.error(), sending_xforward);

@@ -7,12 +7,14 @@
 #include "ipc/delivery.h"
 #include "smtp/data_writer.h"
 #include "spool/content_reader.h"
+#include "spool/envelope.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +30,7 @@ struct OutgoingEnvelope {
     explicit OutgoingEnvelope(const ipc::DeliveryRequest& r) : request(&r) {}
 
     const ipc::DeliveryRequest* request;
+    std::span<const NamedAttribute> attributes; // of the queue file, for XFORWARD
     std::vector<std::size_t> recipients; // indexes into request->recipients
 
     // What smtp_generic_maps make of the addresses; empty: they go as they are.

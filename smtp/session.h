@@ -134,7 +134,7 @@ private:
     std::string rcpt_command(const OutgoingEnvelope& envelope, std::size_t index) const;
 
     std::string envelope_address(const std::string& address) const;
-    std::vector<std::string> xforward_commands(const ipc::DeliveryRequest& request) const;
+    std::vector<std::string> xforward_commands(const OutgoingEnvelope& envelope) const;
     Task<> forward_client(Transaction& transaction);
     Task<> send_envelope(Transaction& transaction, MessageText& text);
     Task<> send_envelope_in_steps(Transaction& transaction);

@@ -28,8 +28,6 @@ Result<WallTime> parse_time(std::string_view text)
     return WallTime{static_cast<std::int64_t>(*seconds), static_cast<std::int32_t>(*microseconds)};
 }
 
-constexpr std::string_view attribute_prefix = "attr:";
-
 } // namespace
 
 Message encode(const DeliveryRequest& r)
@@ -46,8 +44,6 @@ Message encode(const DeliveryRequest& r)
     m.add("send_options", std::int64_t{r.send_options}).add("data_offset", r.data_offset);
     m.add("content_length", r.content_length).add("arrival", time_text(r.arrival));
     m.add("active_since", time_text(r.active_since)).add("handed_over", time_text(r.handed_over));
-    for (const auto& [name, value] : r.attributes)
-        m.add(std::string(attribute_prefix) + name, value);
     for (const DeliveryRecipient& recipient : r.recipients) {
         m.add("recipient", recipient.address).add("offset", recipient.offset);
         if (!recipient.original.empty())
@@ -69,11 +65,6 @@ static Result<> decode_recipients(const Message& message, DeliveryRequest& reque
         return fault == std::errc{} && end == digits.data() + digits.size();
     };
     while (const auto attribute = walk.next()) {
-        if (attribute->name.starts_with(attribute_prefix)) {
-            request.attributes.emplace_back(attribute->name.substr(attribute_prefix.size()),
-                                            attribute->value);
-            continue;
-        }
         if (attribute->name == "recipient") {
             request.recipients.emplace_back();
             request.recipients.back().address = attribute->value;

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace bulkhead::ipc
@@ -38,8 +37,6 @@ struct DeliveryRequest {
     WallTime active_since;           // qmgr took it up
     WallTime handed_over;            // qmgr sent this request
     std::string rewrite_context;
-    // log_client_name, sasl_username, ... as the queue file has them
-    std::vector<std::pair<std::string, std::string>> attributes;
     std::vector<DeliveryRecipient> recipients;
 };
 

@@ -1,6 +1,7 @@
 #include "spool/envelope.h"
 
 #include "base/text.h"
+#include "spool/io.h"
 
 #include <fmt/format.h>
 
@@ -403,6 +404,13 @@ Result<Envelope> read_envelope(int fd, const EnvelopeOptions& options)
 Result<Envelope> parse_envelope(std::string_view file, const EnvelopeOptions& options)
 {
     return envelope_from(RecordStream(file), options);
+}
+
+Result<Envelope> read_envelope(int fd, std::int64_t begin, std::size_t size, const EnvelopeOptions& options)
+{
+    std::string image(size, '\0');
+    TRY(const std::size_t got, read_at(fd, image.data(), image.size(), begin));
+    return parse_envelope(std::string_view(image).substr(0, got), options);
 }
 
 Result<RecipientBatch> read_recipients(int fd, const MessageSizes& sizes, RecipientCursor from,

@@ -104,6 +104,9 @@ inline constexpr std::size_t max_named_attributes = 1000;
 // does not belong where it stands, bad numbers or lengths.  Fault::io: the disk.
 Result<Envelope> read_envelope(int fd, const EnvelopeOptions& options = {});
 Result<Envelope> parse_envelope(std::string_view file, const EnvelopeOptions& options = {});
+// The same of `size` bytes from `begin` on: a small message, in the middle of a larger file.
+Result<Envelope> read_envelope(int fd, std::int64_t begin, std::size_t size,
+                               const EnvelopeOptions& options = {});
 
 // The next recipients of a message that has more than are kept in memory.
 struct RecipientBatch {

@@ -2,13 +2,13 @@
 
 #include "base/dsn_flags.h"
 #include "base/text.h"
+#include "async/offload.h"
 #include "ipc/verify.h"
 #include "log/log.h"
 #include "mail/address.h"
 #include "mail/logged_address.h"
 #include "mail/probe.h"
 #include "spool/commit_log.h"
-#include "spool/envelope.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
 #include "table/ask.h"
@@ -143,6 +143,33 @@ Result<> Delivery::open(const Spool& spool)
     return {};
 }
 
+Result<Envelope> Delivery::read_envelope() const
+{
+    constexpr std::size_t head = 8192; // bytes; of most messages
+    const EnvelopeOptions options{.max_recipients = 0, .block_size = head};
+    return name_ ? bulkhead::read_envelope(fd(), base_, static_cast<std::size_t>(size_), options)
+                 : bulkhead::read_envelope(fd(), options);
+}
+
+// False: they cannot be read, and all recipients are deferred.
+Task<bool> Delivery::read_attributes()
+{
+    const auto read = [this] { return read_envelope(); };
+    auto envelope = co_await offload(read);
+    if (!envelope) {
+        if (envelope.error().fault == Fault::malformed)
+            mark_as_corrupt();
+        const DeliveryStatus later(DeliveryOutcome::deferred, "4.3.0",
+                                   "queue file read error: " + envelope.error().context);
+        co_await settle_rest(later);
+        co_return false;
+    }
+    attributes_ = std::move(envelope->attributes);
+    if (!envelope->log_ident.empty())
+        attributes_.push_back({"log_ident", std::move(envelope->log_ident)});
+    co_return true;
+}
+
 Result<> DeliveryAgent::before_jail()
 {
     TRY_VOID(agent_params_.load(config()));
@@ -211,10 +238,9 @@ Task<bool> DeliveryAgent::tell(const Delivery& delivery, const ipc::DeliveryReci
 }
 
 // The address that verify was asked about: the recipient may be what it stands for.
-static std::string probed_address(const ipc::DeliveryRequest& request,
-                                  const ipc::DeliveryRecipient& recipient)
+static std::string probed_address(const Delivery& delivery, const ipc::DeliveryRecipient& recipient)
 {
-    for (const auto& [name, value] : request.attributes)
+    for (const auto& [name, value] : delivery.attributes())
         if (name == probe_attribute)
             return value;
     return recipient.original.empty() ? recipient.address : recipient.original;
@@ -225,7 +251,7 @@ Task<bool> DeliveryAgent::tell_verify(const Delivery& delivery, const ipc::Deliv
 {
     const ipc::DeliveryRequest& request = delivery.request_;
     ipc::VerifyUpdate update;
-    update.address = probed_address(request, recipient);
+    update.address = probed_address(delivery, recipient);
     update.verdict.state = status.outcome == DeliveryOutcome::sent      ? ipc::AddressState::deliverable
                            : status.outcome == DeliveryOutcome::bounced ? ipc::AddressState::undeliverable
                                                                         : ipc::AddressState::deferred;
@@ -350,7 +376,10 @@ Task<ipc::Message> DeliveryAgent::answer(const ipc::Message& message)
         co_return ipc::failure(file.error().context);
     }
     delivery.pass_over_done();
-    if (!delivery.all_settled())
+    bool proceeds = !delivery.all_settled();
+    if (proceeds && (wants_attributes() || is_probe(delivery.request_)))
+        proceeds = co_await delivery.read_attributes();
+    if (proceeds)
         co_await deliver(delivery);
     const DeliveryStatus forgotten(DeliveryOutcome::deferred, "4.3.0", "delivery agent gave no answer");
     co_await delivery.settle_rest(forgotten);

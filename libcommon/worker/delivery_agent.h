@@ -6,6 +6,7 @@
 #include "ipc/bounce.h"
 #include "ipc/channel.h"
 #include "ipc/delivery.h"
+#include "spool/envelope.h"
 #include "spool/queue_file.h"
 #include "table/table.h"
 #include "worker/message_worker.h"
@@ -49,6 +50,9 @@ public:
     int fd() const { return fd_.get(); }
     std::int64_t begin() const { return base_; }
     std::int64_t file_size() const { return size_; }
+    // log_client_name, log_ident, sasl_username, ... as the queue file has them; for agents that
+    // want them, else empty.
+    const std::vector<NamedAttribute>& attributes() const { return attributes_; }
     // The text cannot be read: qmgr shall put the message aside.
     void mark_as_corrupt() const;
 
@@ -75,6 +79,8 @@ public:
 private:
     friend class DeliveryAgent;
     Result<> open(const Spool& spool);
+    Result<Envelope> read_envelope() const;
+    Task<bool> read_attributes();
     void pass_over_done();
 
     class DeliveryAgent* agent_ = nullptr;
@@ -84,6 +90,7 @@ private:
     UniqueFd name_; // in the log: the file that holds the lock
     std::int64_t base_ = 0;
     std::int64_t size_ = 0;
+    std::vector<NamedAttribute> attributes_;
     std::vector<bool> settled_;
     ipc::DeliveryReport report_;
 };
@@ -121,6 +128,8 @@ public:
 protected:
     Task<ipc::Message> answer(const ipc::Message& request) final;
 
+    // Whether deliver() asks for Delivery::attributes().
+    virtual bool wants_attributes() const { return false; }
     // Tables that replace the status of this agent's deliveries (default_delivery_status_filter);
     // asked once, before the jail.
     virtual std::string status_filter() const { return {}; }

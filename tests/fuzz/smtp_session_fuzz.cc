@@ -150,7 +150,6 @@ ipc::DeliveryRequest request_of(const World& world)
     request.sender = "s@a.test";
     request.encoding = "8bit";
     request.content_length = 100;
-    request.attributes = {{"client_address", "192.0.2.9"}, {"client_name", "c.test"}};
     if (world.probes)
         request.trace_flags = trace_flag::probe;
     for (const char* const address : {"r1@b.test", "r2@b.test"})
@@ -181,8 +180,10 @@ Task<> play_client(Talk* talk)
     if (failure)
         check_status(*failure);
     const ipc::DeliveryRequest request = request_of(world);
+    const NamedAttribute attributes[] = {{"log_client_address", "192.0.2.9"}, {"log_client_name", "c.test"}};
     for (int i = 0; i < 2 && !failure && (i == 0 || session.may_take_another()); ++i) {
         OutgoingEnvelope envelope(request);
+        envelope.attributes = attributes;
         envelope.recipients = {0, 1};
         FixedText text;
         const TransactionResult result = co_await session.transact(envelope, text);

@@ -2,6 +2,7 @@
 """The SMTP client against servers that lack or demand something."""
 import email
 import email.policy
+import re
 
 import scenario
 
@@ -107,6 +108,18 @@ class SmtpClient(scenario.Scenario):
                         r'smtp\[\d+\]: < 127\.0\.0\.1\[127\.0\.0\.1\]: 354 '):
             self.assert_log(a, pattern)
         self.assertNotIn('connecting to', a.log_text())     # of level 2
+
+    def test_the_server_is_told_who_the_client_was(self):
+        for log in ('yes', 'no'):
+            a, sink = self.relay(['PIPELINING', 'XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE'], commit_log=log,
+                                 smtp_send_xforward_command='yes')
+            sink.script['xforward'] = '250 2.0.0 Ok'
+            self.send(a, b'Subject: x\r\n\r\nx\r\n', '')
+            sink.wait(1)
+            told = [line for line in sink.sessions[0].commands if line.startswith('XFORWARD')]
+            self.assertRegex(' '.join(told), r'^XFORWARD NAME=\S+ ADDR=127\.0\.0\.1 PORT=\d+ '
+                                             r'XFORWARD PROTO=ESMTP HELO=\S+ IDENT=\w+ SOURCE=LOCAL$')
+            self.assertIn(re.search(r'IDENT=(\w+)', told[1]).group(1) + ': to=<r@dest.example>', a.log_text())
 
     def test_pix(self):
         a, sink = self.relay(['PIPELINING'], smtp_pix_workaround_threshold_time='0', smtp_pix_workaround_delay_time='1')

@@ -69,7 +69,6 @@ TEST(DeliveryRequest, ComesBackAsItWas)
     request.sender = "a b@example.test";
     request.arrival = {1795330850, 12};
     request.content_length = 123456789012;
-    request.attributes = {{"log_client_name", "x"}, {"sasl_username", ""}};
     request.recipients = {{242, "r@example.test", "R@example.test", "rfc822;R@example.test", 6},
                           {300, "s@example.test", "", "", 0}};
     const auto copy = decode_delivery_request(encode(request));
@@ -77,7 +76,6 @@ TEST(DeliveryRequest, ComesBackAsItWas)
     EXPECT_EQ(copy->sender, request.sender);
     EXPECT_EQ(copy->arrival, request.arrival);
     EXPECT_EQ(copy->content_length, request.content_length);
-    EXPECT_EQ(copy->attributes, request.attributes);
     ASSERT_EQ(copy->recipients.size(), 2u);
     EXPECT_EQ(copy->recipients[0].dsn_original, "rfc822;R@example.test");
     EXPECT_EQ(copy->recipients[0].notify, 6u);
