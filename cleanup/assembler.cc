@@ -14,6 +14,7 @@ namespace
 
 constexpr std::size_t max_content_record = 64 * 1024;
 constexpr std::size_t max_recipients = 100'000;
+constexpr std::size_t added_bytes = 1024; // what we put into most messages
 
 // CR and LF inside of a line: another server might take them for the end of one.
 bool has_stray(std::string_view line)
@@ -82,6 +83,8 @@ Task<> Assembler::feed(std::string bytes)
         bytes = std::exchange(rest_, {});
     }
     std::string_view left = bytes;
+    if (out_.empty()) // most messages come at once
+        out_.reserve(bytes.size() + added_bytes);
     while (!left.empty() && stage_ != Stage::refused) {
         if (stage_ == Stage::body) {
             if (inspects_lines()) {

@@ -424,8 +424,8 @@ void LogWriter::finished(Batch& batch, const Result<>& written)
 Task<> LogWriter::run(LogWriter* self)
 {
     self->running_ = true;
-    co_await yield_turn(); // whoever is ready in this turn comes along
     while (!self->waiting_.empty()) {
+        co_await yield_turn(); // whoever is ready in this turn comes along
         Batch batch = self->next_batch();
         Result<> written;
         if (batch.segment != nullptr) {

@@ -80,12 +80,15 @@ Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions
     return claim;
 }
 
-Claim claim_logged(const Spool& spool, const LogStates& states, const LogPlace& place,
+Claim claim_logged(const Spool& spool, LogSegment& segment, const LogStates& states, const LogPlace& place,
                    std::size_t max_recipients)
 {
     if (states.of(place.slot, place.serial) != LogState::alive)
         return not_claimed(ClaimState::gone);
-    const auto image = read_log_image(spool, states, place);
+    const auto file = segment.open(spool, place);
+    if (!file)
+        return not_claimed(ClaimState::failed, file.error().context);
+    const auto image = read_log_image((*file)->get(), states.key(), place);
     if (!image)
         return not_claimed(ClaimState::failed, image.error().context);
     auto envelope = parse_envelope(*image, {.max_recipients = max_recipients, .with_attributes = false});

@@ -47,7 +47,7 @@ Claim claim_queue_file(const Spool& spool, const QueueId& id, const ClaimOptions
 
 // The same for a message in the commit log: nothing moves, no lock is needed, for only we were
 // told of it.
-Claim claim_logged(const Spool& spool, const LogStates& states, const LogPlace& place,
+Claim claim_logged(const Spool& spool, LogSegment& segment, const LogStates& states, const LogPlace& place,
                    std::size_t max_recipients);
 
 // What a scan has shown is not where its id belongs: the hash settings have changed, or the

@@ -77,7 +77,7 @@ void Qmgr::take_logged(ipc::QueueLogged logged)
 Claim Qmgr::claim_from_log(const QueueId& id)
 {
     const Logged& logged = logged_.at(id.text());
-    Claim claim = claim_logged(*spool_, *logged.states, logged.place, first_batch());
+    Claim claim = claim_logged(*spool_, last_segment_, *logged.states, logged.place, first_batch());
     if (claim.state == ClaimState::claimed && !claim.envelope.next)
         return claim;
     // More recipients than fit into memory, or damage: as a file it is looked at again.

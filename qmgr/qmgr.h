@@ -161,6 +161,7 @@ private:
     std::unordered_map<std::string, Logged> logged_;
     std::unordered_map<std::string, std::weak_ptr<LogStates>> log_states_; // by owner
     std::shared_ptr<LogStates> last_states_;
+    LogSegment last_segment_;
     bool reading_left_logs_ = false;
     Condition filed_;
     std::unordered_set<ActiveMessage*> partly_read_;

@@ -10,6 +10,8 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
+
 namespace bulkhead
 {
 
@@ -58,6 +60,8 @@ bool QueuedText::read_cached_file()
 Result<bool> QueuedText::append_block(std::string& out)
 {
     const std::size_t end = out.size() + block_size;
+    // Lines get a byte more each, sometimes two.
+    out.reserve(out.size() + std::min(block_size, static_cast<std::size_t>(size_ + size_ / 16)));
     const auto write = [&](std::string_view text, bool complete) { writer_.line(out, text, complete); };
     const LineSink sink = write;
     if (filter_)

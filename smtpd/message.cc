@@ -25,6 +25,8 @@ namespace
 // Reads that go on without a pause before other sessions get their turn.
 constexpr unsigned reads_per_turn = 16;
 
+constexpr std::size_t usual_content = 8 * 1024; // bytes
+
 } // namespace
 
 // Ends the envelope and begins the text: M and our Received: header.
@@ -35,6 +37,7 @@ void SmtpSession::begin_content(DataReader::Framing framing)
     if (!filter.empty() && sink.wants_client_attributes() && sink.filter() == nullptr)
         append_record(sink.records(), RecordType::filter, filter);
     const auto line_limit = static_cast<std::size_t>(service_.params.line_limit());
+    sink.records().reserve(sink.records().size() + usual_content);
     transaction_->content = std::make_unique<MessageContent>(line_limit, framing, &sink.records());
     append_record(sink.records(), RecordType::message_start, {});
     for (const std::string& line : transaction_->actions.prepend)

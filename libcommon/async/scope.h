@@ -2,6 +2,7 @@
 // of a message.  Nothing is detached: a scope is empty before it dies.
 #pragma once
 
+#include "async/frame_pool.h"
 #include "async/task.h"
 #include "async/wait.h"
 
@@ -36,7 +37,7 @@ public:
 
 private:
     struct Root {
-        struct promise_type {
+        struct promise_type : PooledFrame {
             Root get_return_object() noexcept { return {}; }
             std::suspend_never initial_suspend() noexcept { return {}; }
             std::suspend_never final_suspend() noexcept { return {}; }

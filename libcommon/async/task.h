@@ -3,6 +3,8 @@
 // that compilers get wrong.
 #pragma once
 
+#include "async/frame_pool.h"
+
 #include <coroutine>
 #include <exception>
 #include <optional>
@@ -26,7 +28,7 @@ template <typename T = void>
 class [[nodiscard("a Task runs only when awaited, in the statement that made it")]] Task
 {
 public:
-    struct promise_type : TaskValue<T> {
+    struct promise_type : TaskValue<T>, PooledFrame {
         std::coroutine_handle<> parent;
         std::exception_ptr failure;
         bool parent_is_waiting_inline = false;

@@ -241,6 +241,18 @@ Result<std::string> read_log_image(int segment, const LogKey& key, const LogPlac
     return bytes;
 }
 
+Result<std::shared_ptr<const UniqueFd>> LogSegment::open(const Spool& spool, const LogPlace& place)
+{
+    std::string path = log_segment_path(place.owner, place.segment);
+    if (!fd_ || path != path_) {
+        fd_.reset();
+        TRY(UniqueFd fd, open_at(spool.root_fd(), path, O_RDWR));
+        fd_ = std::make_shared<const UniqueFd>(std::move(fd));
+        path_ = std::move(path);
+    }
+    return fd_;
+}
+
 Result<std::string> read_log_image(const Spool& spool, const LogStates& states, const LogPlace& place)
 {
     TRY(const UniqueFd segment,
@@ -288,14 +300,14 @@ Result<> file_away(const Spool& spool, LogStates& states, const LogPlace& place,
     return copy_marks(segment.get(), place, image, fd.get());
 }
 
-Result<OpenLogged> open_logged(const Spool& spool, const LogPlace& place)
+Result<OpenLogged> open_logged(const Spool& spool, LogSegment& segment, const LogPlace& place)
 {
     OpenLogged open;
     TRY(const std::string name, log_name_path(place));
     TRY(open.name, open_at(spool.root_fd(), name, O_RDWR));
-    TRY(open.segment, open_at(spool.root_fd(), log_segment_path(place.owner, place.segment), O_RDWR));
+    TRY(open.segment, segment.open(spool, place));
     std::array<char, log_header_bytes> head;
-    TRY(const std::size_t size, read_at(open.segment.get(), head.data(), head.size(), place.offset));
+    TRY(const std::size_t size, read_at(open.segment->get(), head.data(), head.size(), place.offset));
     LogKey key;
     LogHeader header;
     std::memcpy(key.data(), head.data() + 8, key.size()); // of the right folder: the path says so

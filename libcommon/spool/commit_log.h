@@ -96,6 +96,19 @@ private:
     LogKey key_;
 };
 
+// The segment that was used last stays open: most messages are in the same one as the message
+// before.  One that was removed meanwhile keeps its room on the disk until the next is asked for.
+class LogSegment
+{
+public:
+    // For reading and writing.
+    Result<std::shared_ptr<const UniqueFd>> open(const Spool& spool, const LogPlace& place);
+
+private:
+    std::string path_;
+    std::shared_ptr<const UniqueFd> fd_;
+};
+
 // The image at this place; Fault::malformed when something else is there.
 Result<std::string> read_log_image(const Spool& spool, const LogStates& states, const LogPlace& place);
 Result<std::string> read_log_image(int segment, const LogKey& key, const LogPlace& place);
@@ -107,13 +120,13 @@ Result<> file_away(const Spool& spool, LogStates& states, const LogPlace& place,
 
 // A message as an agent of the queue manager reads it.
 struct OpenLogged {
-    UniqueFd segment; // for reading and writing
-    UniqueFd name;    // the file that holds the message's lock and its place in the spool
+    std::shared_ptr<const UniqueFd> segment;
+    UniqueFd name; // the file that holds the message's lock and its place in the spool
     std::int64_t begin = 0;
     std::int64_t end = 0; // of the image, in the segment
 };
 // Fault::not_found: it has a file by now.
-Result<OpenLogged> open_logged(const Spool& spool, const LogPlace& place);
+Result<OpenLogged> open_logged(const Spool& spool, LogSegment& segment, const LogPlace& place);
 
 // After a recipient was marked in the image: the same in the file, if there is one by now.
 Result<> repeat_mark(int name, std::int64_t offset);

@@ -8,7 +8,6 @@
 #include "mail/address.h"
 #include "mail/logged_address.h"
 #include "mail/probe.h"
-#include "spool/commit_log.h"
 #include "spool/lock.h"
 #include "spool/marks.h"
 #include "table/ask.h"
@@ -97,8 +96,8 @@ void Delivery::close(std::size_t index, DeliveryOutcome outcome)
     const std::int64_t offset = request_.recipients[index].offset;
     if (outcome != DeliveryOutcome::deferred && offset >= 0) {
         auto marked = mark_recipient_done(fd(), base_ + offset);
-        if (marked && name_) // it may have got a file meanwhile
-            marked = repeat_mark(name_.get(), offset);
+        if (marked && segment_) // it may have got a file meanwhile
+            marked = repeat_mark(fd_.get(), offset);
         if (!marked)
             log::warn(fmt::format("{}: cannot mark recipient as done: {}", request_.queue_id,
                                   marked.error().context));
@@ -107,11 +106,11 @@ void Delivery::close(std::size_t index, DeliveryOutcome outcome)
 
 void Delivery::mark_as_corrupt() const
 {
-    (void)mark_corrupt(name_ ? name_.get() : fd());
+    (void)mark_corrupt(fd_.get());
 }
 
 // A message that has got a file since the request was sent is opened as one.
-Result<> Delivery::open(const Spool& spool)
+Result<> Delivery::open(const Spool& spool, LogSegment& last_segment)
 {
     TRY(const QueueId id, QueueId::parse(request_.queue_id));
     const auto queue = queue_from_name(request_.queue_name);
@@ -119,10 +118,10 @@ Result<> Delivery::open(const Spool& spool)
         return Error{Fault::malformed, "unknown queue " + request_.queue_name};
     if (!request_.log_place.empty()) {
         TRY(const LogPlace place, parse_log_place(request_.log_place));
-        auto logged = open_logged(spool, place);
+        auto logged = open_logged(spool, last_segment, place);
         if (logged) {
-            fd_ = std::move(logged->segment);
-            name_ = std::move(logged->name);
+            segment_ = std::move(logged->segment);
+            fd_ = std::move(logged->name);
             base_ = logged->begin;
             size_ = logged->end - logged->begin;
             request_.data_offset += base_;
@@ -137,7 +136,7 @@ Result<> Delivery::open(const Spool& spool)
         fd_ = std::move(file.fd);
         size_ = file.info.size;
     }
-    TRY(const bool locked, try_lock(name_ ? name_.get() : fd(), FileLock::shared));
+    TRY(const bool locked, try_lock(fd_.get(), FileLock::shared));
     if (!locked)
         return Error{Fault::refused, "queue file is locked by another process"};
     return {};
@@ -147,7 +146,7 @@ Result<Envelope> Delivery::read_envelope() const
 {
     constexpr std::size_t head = 8192; // bytes; of most messages
     const EnvelopeOptions options{.max_recipients = 0, .block_size = head};
-    return name_ ? bulkhead::read_envelope(fd(), base_, static_cast<std::size_t>(size_), options)
+    return segment_ ? bulkhead::read_envelope(fd(), base_, static_cast<std::size_t>(size_), options)
                  : bulkhead::read_envelope(fd(), options);
 }
 
@@ -369,7 +368,7 @@ Task<ipc::Message> DeliveryAgent::answer(const ipc::Message& message)
     delivery.settled_.assign(delivery.request_.recipients.size(), false);
     delivery.report_.outcomes.assign(delivery.request_.recipients.size(), DeliveryOutcome::deferred);
 
-    const auto file = delivery.open(*spool_);
+    const auto file = delivery.open(*spool_, last_segment_);
     if (!file) {
         log::warn(
             fmt::format("{}: cannot open queue file: {}", delivery.request_.queue_id, file.error().context));

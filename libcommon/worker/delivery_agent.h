@@ -6,11 +6,13 @@
 #include "ipc/bounce.h"
 #include "ipc/channel.h"
 #include "ipc/delivery.h"
+#include "spool/commit_log.h"
 #include "spool/envelope.h"
 #include "spool/queue_file.h"
 #include "table/table.h"
 #include "worker/message_worker.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,7 +49,7 @@ public:
     const ipc::DeliveryRequest& request() const { return request_; }
     // Where the text is: from request().data_offset on.  The message begins at begin(); in the
     // commit log other messages stand in front of it and behind it.
-    int fd() const { return fd_.get(); }
+    int fd() const { return segment_ ? segment_->get() : fd_.get(); }
     std::int64_t begin() const { return base_; }
     std::int64_t file_size() const { return size_; }
     // log_client_name, log_ident, sasl_username, ... as the queue file has them; for agents that
@@ -78,7 +80,7 @@ public:
 
 private:
     friend class DeliveryAgent;
-    Result<> open(const Spool& spool);
+    Result<> open(const Spool& spool, LogSegment& last_segment);
     Result<Envelope> read_envelope() const;
     Task<bool> read_attributes();
     void pass_over_done();
@@ -86,8 +88,8 @@ private:
     class DeliveryAgent* agent_ = nullptr;
     ipc::DeliveryRequest request_;
 
-    UniqueFd fd_;   // the queue file, or the log's segment
-    UniqueFd name_; // in the log: the file that holds the lock
+    UniqueFd fd_;                             // the queue file; in the log: the file that holds the lock
+    std::shared_ptr<const UniqueFd> segment_; // of the log
     std::int64_t base_ = 0;
     std::int64_t size_ = 0;
     std::vector<NamedAttribute> attributes_;
@@ -152,6 +154,7 @@ private:
     DeliveryAgentParams agent_params_;
     TableList status_filter_;
     std::optional<Spool> spool_;
+    LogSegment last_segment_;
     std::optional<ipc::Service> bounce_;
     std::optional<ipc::Service> defer_;
     std::optional<ipc::Service> trace_;
