@@ -185,6 +185,13 @@ Mapped AddressMaps::ask(Map& map, std::string_view address)
     return mapped;
 }
 
+bool AddressMaps::empty() const
+{
+    return canonical_.tables.empty() && sender_canonical_.tables.empty() &&
+           recipient_canonical_.tables.empty() && aliases_.tables.empty() && sender_bcc_.tables.empty() &&
+           recipient_bcc_.tables.empty() && masquerade_domains_.empty();
+}
+
 bool AddressMaps::is_stale() const
 {
     return local_.is_stale() || canonical_.tables.is_stale() || sender_canonical_.tables.is_stale() ||

@@ -54,6 +54,7 @@ public:
     Mapped sender_bcc(std::string_view sender) { return ask(sender_bcc_, sender); }
     Mapped recipient_bcc(std::string_view recipient) { return ask(recipient_bcc_, recipient); }
 
+    bool empty() const; // no address is ever changed
     bool may_block() const { return may_block_; }
     bool is_stale() const;
 

@@ -150,7 +150,12 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
     if (in_flow_.is_slow() && !(flags & ipc::cleanup_flag::internal) && !is_draining())
         (void)co_await in_flow_.pause();
     count_message();
-    auto begun = co_await begin_draft();
+    const bool ahead = (flags & ipc::cleanup_flag::ahead) != 0;
+    if (ahead && !session.promise) {
+        log::warn("request refused: no queue id was lent");
+        co_return false;
+    }
+    auto begun = co_await begin_draft(session);
     if (!begun) {
         log::warn("create queue file: " + begun.error().context);
         const ipc::Message refusal = ipc::encode_cleanup_not_opened(begun.error());
@@ -165,9 +170,12 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
         session.stream.accept_descriptors(ipc::max_lent_milters);
     Assembler message(*policy_, queue_id, flags, WallTime::now(), lends || has_local);
     MessageMilters milters(milters_, queue_id);
-    const ipc::Message opened = ipc::encode_cleanup_opened(queue_id);
-    const auto told = co_await tell(session, opened);
-    bool in_step = static_cast<bool>(told);
+    bool in_step = true;
+    if (!ahead) {
+        const ipc::Message opened = ipc::encode_cleanup_opened(queue_id);
+        const auto told = co_await tell(session, opened);
+        in_step = static_cast<bool>(told);
+    }
     std::optional<Error> fault; // of the disk
     if (in_step)
         in_step = co_await take_records(session, message, milters, draft, fault);
@@ -176,9 +184,10 @@ Task<bool> Cleanup::take_message(Session& session, unsigned flags)
         co_return false;
     }
 
-    const Settled settled = co_await settle(message, milters, draft, std::move(fault));
+    Settled settled = co_await settle(message, milters, draft, std::move(fault));
     if (settled.queued)
         announce_later(queue_id);
+    settled.result.next_id = lend_id(session);
     const ipc::Message reply = ipc::encode(settled.result);
     const auto sent = co_await tell(session, reply);
     co_return static_cast<bool>(sent);
@@ -381,8 +390,56 @@ Task<> Cleanup::discard(Draft& draft)
 
 // ---- the commit log ------------------------------------------------------------------
 
-Task<Result<Cleanup::Draft>> Cleanup::begin_draft()
+// Goes back to the log when the session ends without another message.
+class Cleanup::Lent
 {
+public:
+    Lent(Cleanup& owner, const LogWriter::Name& name, QueueId id)
+        : owner_(owner), name_(name), id_(std::move(id))
+    {
+    }
+    Lent(const Lent&) = delete;
+    ~Lent()
+    {
+        if (name_)
+            owner_.take_back(*name_);
+    }
+
+    Draft take() { return {.id = std::move(id_), .name = std::exchange(name_, {}), .file = {}}; }
+
+private:
+    Cleanup& owner_;
+    std::optional<LogWriter::Name> name_;
+    QueueId id_;
+};
+
+// Where a table could change until that message comes, it is asked for when it does: it may
+// have to go to another process.
+std::string Cleanup::lend_id(Session& session)
+{
+    if (!log_ || is_draining() || common().long_queue_ids() || !maps_.empty() || !checks_.empty())
+        return {};
+    const auto name = log_->borrow_spare();
+    if (!name)
+        return {};
+    QueueId id = QueueId::make(false, WallTime::now(), name->inode);
+    std::string text = id.text();
+    session.promise = std::make_shared<Lent>(*this, *name, std::move(id));
+    return text;
+}
+
+void Cleanup::take_back(const LogWriter::Name& name)
+{
+    log_->give_back(name);
+    if (is_draining())
+        look_after_log();
+    activity_changed();
+}
+
+Task<Result<Cleanup::Draft>> Cleanup::begin_draft(Session& session)
+{
+    if (const auto promise = std::exchange(session.promise, {}))
+        co_return std::static_pointer_cast<Lent>(promise)->take();
     Draft draft;
     if (log_ && !is_draining())
         draft.name = log_->borrow();

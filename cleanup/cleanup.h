@@ -55,7 +55,11 @@ private:
     Task<bool> take_records(Session& session, Assembler& message, MessageMilters& milters, Draft& draft,
                             std::optional<Error>& fault);
 
-    Task<Result<Draft>> begin_draft();
+    // The id of a session's next message.
+    class Lent;
+    Task<Result<Draft>> begin_draft(Session& session);
+    std::string lend_id(Session& session);
+    void take_back(const LogWriter::Name& name);
     Task<Result<>> need_file(Draft& draft);
     Task<Settled> settle(Assembler& message, MessageMilters& milters, Draft& draft,
                          std::optional<Error> fault);

@@ -220,6 +220,13 @@ std::optional<LogWriter::Name> LogWriter::borrow()
     return Name{index, slot.inode};
 }
 
+std::optional<LogWriter::Name> LogWriter::borrow_spare()
+{
+    if (free_.size() <= 2 * few_names)
+        look_at_states();
+    return free_.size() > 2 * few_names ? borrow() : std::nullopt;
+}
+
 void LogWriter::give_back(const Name& name)
 {
     slots_[name.slot].use = Use::free;

@@ -56,6 +56,8 @@ public:
         std::uint64_t inode = 0;
     };
     std::optional<Name> borrow();
+    // The same for a message that may never come: only while there are plenty.
+    std::optional<Name> borrow_spare();
     // The message came to nothing.
     void give_back(const Name& name);
     // The message gets a file, now: this is the way to its name.

@@ -59,8 +59,7 @@ static bool is_stale(const Stream& stream)
 Result<Service::Connection> Service::connect()
 {
     while (!idle_.empty()) {
-        Connection connection;
-        connection.stream_ = std::move(idle_.back());
+        Connection connection = std::move(idle_.back());
         idle_.pop_back();
         connection.reused_ = true;
         if (!is_stale(*connection.stream_))
@@ -82,7 +81,7 @@ void Service::keep(Connection connection)
 {
     if (idle_.size() >= max_kept_connections || connection.stream_->peer_closed())
         return;
-    idle_.push_back(std::move(connection.stream_));
+    idle_.push_back(std::move(connection));
     last_use_ = SteadyClock::now();
     if (!idle_timer_.running())
         idle_timer_.start(idle_time);

@@ -43,10 +43,13 @@ public:
     public:
         Stream& stream() { return *stream_; }
         bool reused() const { return reused_; }
+        // What one conversation leaves to the next one over this connection.
+        std::string& note() { return note_; }
 
     private:
         friend class Service;
         std::unique_ptr<Stream> stream_;
+        std::string note_;
         bool reused_ = false;
     };
     Result<Connection> connect(); // kept or fresh
@@ -60,7 +63,7 @@ private:
 
     std::string path_;
     Milliseconds timeout_;
-    std::vector<std::unique_ptr<Stream>> idle_;
+    std::vector<Connection> idle_;
     Timer idle_timer_;
     SteadyTime last_use_;
 };

@@ -41,6 +41,8 @@ Message encode(const CleanupResult& result)
         message.add("code", static_cast<std::int64_t>(result.code));
     if (!result.milters.empty())
         message.add("milters", result.milters);
+    if (!result.next_id.empty())
+        message.add("next_id", result.next_id);
     return message;
 }
 
@@ -74,6 +76,7 @@ Result<CleanupResult> decode_cleanup_result(const Message& message)
     result.reason = reason;
     result.dsn = dsn;
     result.milters = message.find("milters").value_or("");
+    result.next_id = message.find("next_id").value_or("");
     if (message.find("code")) {
         TRY(const auto code, message.number("code"));
         if (code < 400 || code > 599)
@@ -152,6 +155,17 @@ static Task<Result<std::string>> ask_for_id(Stream& stream, const Message& reque
     co_return std::string(*id);
 }
 
+// Nothing is sent yet: the request goes with the records.
+CleanupStream CleanupStream::begin_ahead(Service& cleanup, Service::Connection connection, unsigned flags)
+{
+    CleanupStream stream(cleanup, std::move(connection));
+    stream.queue_id_ = std::exchange(stream.connection_.note(), {});
+    const Message request = encode_cleanup_open(flags | cleanup_flag::ahead);
+    trace_sent(cleanup.path(), request);
+    request.encode(stream.connection_.stream().output());
+    return stream;
+}
+
 Task<Result<CleanupStream>> CleanupStream::open(Service& cleanup, unsigned flags)
 {
     const Message request = encode_cleanup_open(flags);
@@ -159,6 +173,8 @@ Task<Result<CleanupStream>> CleanupStream::open(Service& cleanup, unsigned flags
     auto connection = cleanup.connect();
     if (!connection)
         co_return Error(Fault::broken, connection.error().context);
+    if (!connection->note().empty() && (flags & cleanup_flag::client_milters) == 0)
+        co_return begin_ahead(cleanup, std::move(*connection), flags);
     auto id = co_await ask_for_id(connection->stream(), request);
     if (!id && id.error().fault == Fault::closed && connection->reused()) {
         connection = cleanup.connect_fresh();
@@ -208,8 +224,10 @@ Task<Result<CleanupResult>> CleanupStream::finish(unsigned flags)
     CO_TRY(const Message answer, co_await receive(connection_.stream()));
     trace_received(service_->path(), answer);
     auto result = decode_cleanup_result(answer);
-    if (result)
+    if (result) {
+        connection_.note() = std::move(result->next_id);
         service_->keep(std::move(connection_));
+    }
     co_return result;
 }
 

@@ -12,7 +12,8 @@
 // Records are those of the queue file (spool/record.h): the envelope T, A, F, S, O,
 // R, M; the content N, L; X, the extracted segment, E.  No C record.  A connection
 // that closes before cleanup_finish breaks off: nothing of the message remains.
-// The same connection may then carry the next message.
+// The same connection may then carry the next message.  The last answer may name its id in
+// advance, as next_id: then cleanup_open with flag `ahead` takes that one, and gets no answer.
 #pragma once
 
 #include "async/task.h"
@@ -39,6 +40,7 @@ inline constexpr unsigned internal =
     128; // a notice or forwarded mail: part of a delivery, never kept waiting
 inline constexpr unsigned local_milters = 256;  // non_smtpd_milters
 inline constexpr unsigned client_milters = 512; // the client brings connections to milters
+inline constexpr unsigned ahead = 1024;         // under the id that came with the last answer
 } // namespace cleanup_flag
 
 // The bits are those that postdrop's exit status has (queue-format.md section 10).
@@ -65,6 +67,7 @@ struct CleanupResult {
     std::string reason;  // a text for the client, when content was rejected
     std::string dsn;     // its status code; may be empty
     int code = 0;        // a milter's own reply, whose lines are joined by '\n' in reason; 0: none
+    std::string next_id; // of the next message on this connection; empty: ask for one
     std::string milters; // one per connection that was lent: '+' in step again, '-' beyond use
 
     bool ok() const { return status == cleanup_status::ok; }
@@ -120,6 +123,7 @@ private:
         : service_(&service), connection_(std::move(connection))
     {
     }
+    static CleanupStream begin_ahead(Service& cleanup, Service::Connection connection, unsigned flags);
     void frame_records();
 
     Service* service_;

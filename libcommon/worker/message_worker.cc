@@ -29,9 +29,9 @@ Task<> MessageWorker::serve(Session& session)
 {
     Stream& stream = session.stream;
     bool is_kept = false;
-    while (!is_draining() || !stream.buffered().empty()) {
+    while (!is_draining() || session.promise || !stream.buffered().empty()) {
         if (stream.buffered().empty()) {
-            session.at_rest = true;
+            session.at_rest = !session.promise;
             stream.set_timeout(Milliseconds(0));
             const auto arrived = co_await stream.fill();
             session.at_rest = false;
@@ -55,7 +55,7 @@ Task<> MessageWorker::serve(Session& session)
         }
         ipc::trace_received("client", *request);
         // Unanswered on a connection that was kept: the client asks once more, over a new one.
-        if (is_kept && steps_aside())
+        if (is_kept && !session.promise && steps_aside())
             co_return;
         is_kept = true;
         const bool in_step = co_await converse(session, std::move(*request));

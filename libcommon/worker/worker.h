@@ -74,6 +74,10 @@ public:
 
     // Between two requests: a session that drains ends here.
     bool at_rest = false;
+
+    // What the client was promised for its next request, which counts as begun: a worker that
+    // leaves waits for it.  Let go with the session.
+    std::shared_ptr<void> promise{};
 };
 
 namespace ipc

@@ -2,6 +2,7 @@
 """The commit log is used, and left clean; what happens to mail in it is in test_kill.py.  And with commit_log = no
 nothing that got its 250 is lost either (also for --minutes)."""
 import pathlib
+import re
 import time
 
 import client
@@ -38,6 +39,26 @@ class CommitLog(test_kill.Ledger):
         load = client.Load(self.a.port, clients=6, total=120, prefix='way').start().join(60)
         self.a.wait_spool('incoming=0,active=0,deferred=0')
         self.assertEqual(len(self.received.messages), 120)
+        self.judge([load])
+
+    def test_an_id_in_advance(self):
+        # The answer to a message has the id of the next one: a reload meanwhile takes it from nobody.
+        load = client.Load(self.a.port, clients=6, total=200, prefix='before').start().join(60)
+        self.wait(self.segments, message='no log was begun')
+        with self.a.client() as connection:
+            connection.greet()
+            identity = client.new_id('begun')
+            self.assertEqual(connection.command('MAIL FROM:<s@client.example>')[0], 250)
+            self.assertEqual(connection.command('RCPT TO:<r@dest.example>')[0], 250)
+            begun = self.wait(lambda: next(iter(re.findall(r'(\w+): client=', self.a.log_text())[200:]), None))
+            self.assertEqual(self.a.command('bulkhead', 'reload').returncode, 0)
+            self.assert_log(self.a, r'master\[\d+\]: reload')
+            self.assertEqual(connection.command('DATA')[0], 354)
+            connection.send(f'X-Ledger-Id: {identity}\r\n\r\nx\r\n.\r\n'.encode())
+            code, text = connection.reply()
+            self.assertEqual(code, 250, text)
+            self.assertIn(begun, str(text))
+            load.acknowledged[identity] = time.time()
         self.judge([load])
 
     def test_postsuper_empties_what_a_crash_left(self):

@@ -119,7 +119,7 @@ class SmtpClient(scenario.Scenario):
             told = [line for line in sink.sessions[0].commands if line.startswith('XFORWARD')]
             self.assertRegex(' '.join(told), r'^XFORWARD NAME=\S+ ADDR=127\.0\.0\.1 PORT=\d+ '
                                              r'XFORWARD PROTO=ESMTP HELO=\S+ IDENT=\w+ SOURCE=LOCAL$')
-            self.assertIn(re.search(r'IDENT=(\w+)', told[1]).group(1) + ': to=<r@dest.example>', a.log_text())
+            self.assert_log(a, re.search(r'IDENT=(\w+)', told[1]).group(1) + ': to=<r@dest.example>')
 
     def test_pix(self):
         a, sink = self.relay(['PIPELINING'], smtp_pix_workaround_threshold_time='0', smtp_pix_workaround_delay_time='1')
