@@ -76,8 +76,9 @@ ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
     if (message.in_log)
         request.log_place = to_text(logged_.at(message.id.text()).place);
     request.nexthop = entry.destination->nexthop;
+    request.recipients = entry.recipients.unpack();
     request.sender = message.one_by_one
-                         ? verp_sender(envelope.sender, envelope.verp, entry.recipients.front().address)
+                         ? verp_sender(envelope.sender, envelope.verp, request.recipients.front().address)
                          : envelope.sender;
     request.encoding = envelope.encoding;
     request.envelope_id = envelope.envelope_id;
@@ -90,7 +91,6 @@ ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
     request.active_since = message.active_since;
     request.handed_over = WallTime::now();
     request.rewrite_context = envelope.rewrite_context;
-    request.recipients = entry.recipients;
     return request;
 }
 
@@ -99,7 +99,7 @@ void Qmgr::reroute(std::unique_ptr<Entry> entry, const std::string& reason)
 {
     ActiveMessage& message = *entry->message;
     std::vector<RoutedRecipient> recipients;
-    for (ipc::DeliveryRecipient& recipient : entry->recipients)
+    for (ipc::DeliveryRecipient& recipient : entry->recipients.unpack())
         recipients.push_back({std::move(recipient), retry_transport, reason});
     const Moment now = scheduler_time();
     scheduler_.returned(std::move(entry), now);
@@ -127,6 +127,21 @@ void Qmgr::note_waiting(ActiveMessage& message, const ipc::DeliveryRecipient& re
         return;
     if (flush_sites_.may_block() || flush_sites_.match(site))
         sites.push_back(site);
+}
+
+// What became of an entry's recipients.
+void Qmgr::count(ActiveMessage& message, const Entry& entry, const ipc::DeliveryReport& report)
+{
+    const auto bounced = std::ranges::count(report.outcomes, ipc::DeliveryOutcome::bounced);
+    const auto deferred = std::ranges::count(report.outcomes, ipc::DeliveryOutcome::deferred);
+    message.bounced += static_cast<std::size_t>(bounced);
+    message.deferred += static_cast<std::size_t>(deferred);
+    if (deferred == 0)
+        return;
+    const std::vector<ipc::DeliveryRecipient> recipients = entry.recipients.unpack();
+    for (std::size_t i = 0; i < recipients.size(); ++i)
+        if (report.outcomes[i] == ipc::DeliveryOutcome::deferred)
+            note_waiting(message, recipients[i]);
 }
 
 void Qmgr::settled(ActiveMessage& message, std::size_t recipients)
@@ -169,14 +184,7 @@ Task<> Qmgr::deliver(Qmgr* self, std::unique_ptr<Entry> entry)
                                                      transport, report->outcomes.size(), recipients));
 
     if (report) {
-        for (std::size_t i = 0; i < recipients; ++i) {
-            const ipc::DeliveryOutcome outcome = report->outcomes[i];
-            message.bounced += outcome == ipc::DeliveryOutcome::bounced;
-            if (outcome != ipc::DeliveryOutcome::deferred)
-                continue;
-            ++message.deferred;
-            self->note_waiting(message, entry->recipients[i]);
-        }
+        self->count(message, *entry, *report);
         if (report->site_reason.empty()) {
             self->scheduler_.delivered(std::move(entry), now);
         } else {

@@ -105,6 +105,7 @@ private:
     void transport_failed(const std::string& transport, const std::string& reason);
     void reroute(std::unique_ptr<Entry> entry, const std::string& reason);
     void settled(ActiveMessage& message, std::size_t recipients);
+    void count(ActiveMessage& message, const Entry& entry, const ipc::DeliveryReport& report);
     void note_waiting(ActiveMessage& message, const ipc::DeliveryRecipient& recipient);
     ipc::Service& agent(const std::string& transport);
     TransportLimits limits_of(const std::string& transport) const;

@@ -92,10 +92,10 @@ void Scheduler::add(ActiveMessage& message, std::vector<RoutedRecipient> recipie
         return std::tie(a.transport, a.queue, a.nexthop, a.recipient.offset) <
                std::tie(b.transport, b.queue, b.nexthop, b.recipient.offset);
     });
-    for (RoutedRecipient& routed : recipients) {
+    for (const RoutedRecipient& routed : recipients) {
         TransportState& via = transport(routed.transport);
         Destination& to = destination(via, routed);
-        add_to_entry(job(message, via, now), to, std::move(routed.recipient));
+        add_to_entry(job(message, via, now), to, routed.recipient);
         refresh(to, now);
     }
     const auto jobs = jobs_.find(&message);
@@ -104,7 +104,7 @@ void Scheduler::add(ActiveMessage& message, std::vector<RoutedRecipient> recipie
             job->unread = unread;
 }
 
-void Scheduler::add_to_entry(Job& job, Destination& to, ipc::DeliveryRecipient recipient)
+void Scheduler::add_to_entry(Job& job, Destination& to, const ipc::DeliveryRecipient& recipient)
 {
     TransportState& via = *job.transport;
     if (job.waiting == 0)
@@ -125,7 +125,7 @@ void Scheduler::add_to_entry(Job& job, Destination& to, ipc::DeliveryRecipient r
         ++job.read;
         ++waiting_;
     }
-    peer.entries.back()->recipients.push_back(std::move(recipient));
+    peer.entries.back()->recipients.add(recipient);
     ++via.recipients;
 }
 

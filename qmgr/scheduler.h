@@ -23,6 +23,7 @@
 #include "config/feedback.h"
 #include "config/rate.h"
 #include "ipc/delivery.h"
+#include "packed_recipients.h"
 
 #include <algorithm>
 #include <array>
@@ -86,7 +87,7 @@ struct Entry {
     Job* job = nullptr;
     Destination* destination = nullptr;
     bool is_trial = false; // started before the destination was proven
-    std::vector<ipc::DeliveryRecipient> recipients;
+    PackedRecipients recipients;
 };
 
 struct Peer {
@@ -259,7 +260,7 @@ private:
     Destination& destination(TransportState& transport, const RoutedRecipient& routed);
     const Destination* find(const std::string& transport, const std::string& queue) const;
     Job& job(ActiveMessage& message, TransportState& transport, Moment now);
-    void add_to_entry(Job& job, Destination& destination, ipc::DeliveryRecipient recipient);
+    void add_to_entry(Job& job, Destination& destination, const ipc::DeliveryRecipient& recipient);
     std::unique_ptr<Entry> take(TransportState& transport, Destination& destination, Moment now);
     void refresh(Destination& destination, Moment now);
     void rest(Destination& destination, Moment now);
