@@ -1,9 +1,12 @@
 // One message of the active queue, as far as it must be in memory.
 #pragma once
 
+#include "scheduler.h"
+
 #include "spool/envelope.h"
 #include "spool/queue_id.h"
 
+#include <forward_list>
 #include <string>
 #include <vector>
 
@@ -12,7 +15,8 @@ namespace bulkhead
 
 struct ActiveMessage {
     QueueId id;
-    Envelope envelope; // its recipients have moved into the scheduler
+    Envelope envelope;           // its recipients have moved into the scheduler
+    std::forward_list<Job> jobs; // of the scheduler, which alone changes them
     WallTime active_since;
     bool fresh = false;                     // never tried before, nor twice: no old logs exist
     bool force_expire = false;              // postsuper -e

@@ -37,7 +37,6 @@ bool Qmgr::has_expired(const ActiveMessage& message) const
 void Qmgr::forget(ActiveMessage& message)
 {
     probes_ -= message.is_probe;
-    scheduler_.forget(message);
     partly_read_.erase(&message);
     leave_log(message.id);
     active_.erase(message.id.text());

@@ -5,6 +5,8 @@
 // 1 + 1/slot_cost.  Who was let in stands on who let it in, like plates on a stack.
 #include "scheduler.h"
 
+#include "active_message.h"
+
 #include <algorithm>
 #include <ranges>
 
@@ -49,16 +51,17 @@ void Scheduler::move_to(Job& job, Place place)
 {
     TransportState& via = *job.transport;
     via.jobs.erase(job.place);
-    for (Destination* const to : job.peers) {
-        auto peer = to->peers.extract(job.place);
-        peer.key() = place;
-        to->peers.insert(std::move(peer));
-        if (!to->is_ready)
+    for (const Peer* peer = job.first_peer; peer != nullptr; peer = peer->next) {
+        Destination& to = *peer->destination;
+        auto node = to.peers.extract(job.place);
+        node.key() = place;
+        to.peers.insert(std::move(node));
+        if (!to.is_ready)
             continue;
-        ReadyList& list = via.ready_list(*to);
-        list.erase({to->ready_at, to});
-        to->ready_at.first = to->peers.begin()->first;
-        list.emplace(to->ready_at, to);
+        ReadyList& list = via.ready_list(to);
+        list.erase({to.ready_at, &to});
+        to.ready_at.first = to.peers.begin()->first;
+        list.emplace(to.ready_at, &to);
     }
     job.place = place;
     via.jobs.emplace(place, &job);
@@ -83,8 +86,10 @@ void Scheduler::renumber(TransportState& via)
 
 bool Scheduler::has_usable_peer(const Job& job) const
 {
-    return std::ranges::any_of(
-        job.peers, [this](const Destination* to) { return to->is_ready && has_capacity_for(to->ready_as); });
+    for (const Peer* peer = job.first_peer; peer != nullptr; peer = peer->next)
+        if (const Destination& to = *peer->destination; to.is_ready && has_capacity_for(to.ready_as))
+            return true;
+    return false;
 }
 
 // The job behind `current` that waits most for what it needs, if current can pay for it.
@@ -92,7 +97,7 @@ Job* Scheduler::find_candidate(const TransportState& via, const Job& current, Mo
 {
     constexpr double second = 1'000'000;
     const std::int64_t affordable =
-        (current.read - current.selected + current.slots_available) / via.limits.slot_cost;
+        (std::int64_t{current.read} - current.selected + current.slots_available) / via.limits.slot_cost;
     Job* best = nullptr;
     double best_score = 0;
     for (auto next = via.jobs.upper_bound(current.place); next != via.jobs.end(); ++next) {
@@ -100,7 +105,7 @@ Job* Scheduler::find_candidate(const TransportState& via, const Job& current, Mo
         const double delay = static_cast<double>(now - job.queued) / second + 1;
         if (best != nullptr && job.level == 0 && delay <= best_score)
             break; // those behind are younger still
-        const std::int64_t needed = job.max_entries() - job.selected;
+        const std::int64_t needed = job.needed();
         if (!job.children.empty() || needed <= 0 || needed > affordable)
             continue;
         const double score = delay / static_cast<double>(job.max_entries());
@@ -127,7 +132,7 @@ void Scheduler::preempt(TransportState& via, Job& current, Moment now)
     Job* const job = via.candidate;
     if (job == nullptr || !has_usable_peer(*job))
         return;
-    const std::int64_t needed = job->max_entries() - job->selected;
+    const std::int64_t needed = job->needed();
     if ((current.slots_available / limits.slot_cost + limits.slot_loan) * 100 <
         needed * (100 - limits.slot_discount))
         return;
@@ -160,26 +165,23 @@ std::size_t Scheduler::room_for(const ActiveMessage& message, std::size_t has, s
 {
     std::size_t extra = 0;
     std::size_t in_transports = 0;
-    const auto jobs = jobs_.find(&message);
-    if (jobs != jobs_.end())
-        for (const auto& [via, job] : jobs->second) {
-            extra += static_cast<std::size_t>(job->extra);
-            const auto limit = static_cast<std::size_t>(via->limits.recipients_in_memory);
-            in_transports = std::max(in_transports, limit > via->recipients ? limit - via->recipients : 0);
-        }
-    else
+    if (message.jobs.empty())
         in_transports = free;
+    for (const Job& job : message.jobs) {
+        extra += static_cast<std::size_t>(job.extra);
+        const TransportState& via = *job.transport;
+        const auto limit = static_cast<std::size_t>(via.limits.recipients_in_memory);
+        in_transports = std::max(in_transports, limit > via.recipients ? limit - via.recipients : 0);
+    }
     const std::size_t wanted = std::max({has + std::min(free, in_transports), minimum, extra});
     return wanted - std::min(wanted, has);
 }
 
 std::pair<std::size_t, Seconds> Scheduler::refill_of(const ActiveMessage& message) const
 {
-    std::pair<std::size_t, Seconds> least{1, Seconds(5)};
-    const auto jobs = jobs_.find(&message);
-    if (jobs == jobs_.end())
-        return least;
-    const TransportLimits& limits = jobs->second.begin()->first->limits;
+    if (message.jobs.empty())
+        return {1, Seconds(5)};
+    const TransportLimits& limits = message.jobs.front().transport->limits;
     return {static_cast<std::size_t>(limits.refill_limit), limits.refill_delay};
 }
 

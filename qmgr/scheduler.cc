@@ -22,6 +22,41 @@ void ProvenNames::remove(const std::string& name)
     older_.erase(name);
 }
 
+EntryQueue::~EntryQueue()
+{
+    while (!empty()) // one by one: each would end the next within its own end
+        pop();
+}
+
+void EntryQueue::push(std::unique_ptr<Entry> entry)
+{
+    Entry* const pushed = entry.get();
+    (first_ ? last_->next : first_) = std::move(entry);
+    last_ = pushed;
+}
+
+std::unique_ptr<Entry> EntryQueue::pop()
+{
+    std::unique_ptr<Entry> entry = std::move(first_);
+    first_ = std::move(entry->next);
+    return entry;
+}
+
+void Job::link(Peer& peer)
+{
+    peer.next = first_peer;
+    if (first_peer != nullptr)
+        first_peer->previous = &peer;
+    first_peer = &peer;
+}
+
+void Job::unlink(Peer& peer)
+{
+    (peer.previous != nullptr ? peer.previous->next : first_peer) = peer.next;
+    if (peer.next != nullptr)
+        peer.next->previous = peer.previous;
+}
+
 // ---- the parts --------------------------------------------------------------------
 
 TransportState& Scheduler::transport(const std::string& name)
@@ -71,15 +106,15 @@ const Destination* Scheduler::find(const std::string& transport_name, const std:
 Job& Scheduler::job(ActiveMessage& message, TransportState& via, Moment now)
 {
     constexpr Place step = Place{1} << 32; // room for those that preempt
-    auto& slot = jobs_[&message][&via];
-    if (!slot) {
-        slot = std::make_unique<Job>();
-        slot->message = &message;
-        slot->transport = &via;
-        slot->queued = now;
-        slot->home = slot->place = via.last_place += step;
-    }
-    return *slot;
+    const auto found = std::ranges::find(message.jobs, &via, &Job::transport);
+    if (found != message.jobs.end())
+        return *found;
+    Job& fresh = message.jobs.emplace_front();
+    fresh.message = &message;
+    fresh.transport = &via;
+    fresh.queued = now;
+    fresh.home = fresh.place = via.last_place += step;
+    return fresh;
 }
 
 // ---- work comes in ----------------------------------------------------------------
@@ -92,16 +127,17 @@ void Scheduler::add(ActiveMessage& message, std::vector<RoutedRecipient> recipie
         return std::tie(a.transport, a.queue, a.nexthop, a.recipient.offset) <
                std::tie(b.transport, b.queue, b.nexthop, b.recipient.offset);
     });
+    Job* current = nullptr;
     for (const RoutedRecipient& routed : recipients) {
         TransportState& via = transport(routed.transport);
         Destination& to = destination(via, routed);
-        add_to_entry(job(message, via, now), to, routed.recipient);
+        if (current == nullptr || current->transport != &via)
+            current = &job(message, via, now);
+        add_to_entry(*current, to, routed.recipient);
         refresh(to, now);
     }
-    const auto jobs = jobs_.find(&message);
-    if (jobs != jobs_.end())
-        for (auto& [via, job] : jobs->second)
-            job->unread = unread;
+    for (Job& job : message.jobs)
+        job.unread = static_cast<std::uint32_t>(unread);
 }
 
 void Scheduler::add_to_entry(Job& job, Destination& to, const ipc::DeliveryRecipient& recipient)
@@ -110,22 +146,25 @@ void Scheduler::add_to_entry(Job& job, Destination& to, const ipc::DeliveryRecip
     if (job.waiting == 0)
         enlist(job);
     Peer& peer = to.peers[job.place];
-    peer.job = &job;
-    job.peers.insert(&to);
+    if (peer.job == nullptr) {
+        peer.job = &job;
+        peer.destination = &to;
+        job.link(peer);
+    }
     const auto limit =
         job.message->one_by_one ? std::size_t{1} : static_cast<std::size_t>(via.limits.recipients);
-    if (peer.entries.empty() || (limit > 0 && peer.entries.back()->recipients.size() >= limit)) {
+    if (peer.entries.empty() || (limit > 0 && peer.entries.back().recipients.size() >= limit)) {
         auto entry = std::make_unique<Entry>();
         entry->message = job.message;
         entry->job = &job;
         entry->destination = &to;
-        peer.entries.push_back(std::move(entry));
+        peer.entries.push(std::move(entry));
         ++to.todo;
         ++job.waiting;
         ++job.read;
         ++waiting_;
     }
-    peer.entries.back()->recipients.add(recipient);
+    peer.entries.back().recipients.add(recipient);
     ++via.recipients;
 }
 
@@ -230,21 +269,19 @@ std::unique_ptr<Entry> Scheduler::take(TransportState& via, Destination& to, Mom
 {
     const auto first = to.peers.begin();
     Job& job = *first->second.job;
-    std::unique_ptr<Entry> entry = std::move(first->second.entries.front());
-    first->second.entries.pop_front();
+    std::unique_ptr<Entry> entry = first->second.entries.pop();
     unready(to);
     entry->is_trial = !to.is_proven;
     trials_ += entry->is_trial;
     if (first->second.entries.empty()) {
+        job.unlink(first->second);
         to.peers.erase(first);
-        job.peers.erase(&to);
     }
     --to.todo;
     --waiting_;
     ++to.busy;
     to.turn = ++via.turns;
     --job.waiting;
-    ++job.busy;
     ++job.selected;
     ++job.slots_available;
     ++job.slots_used;
@@ -260,24 +297,17 @@ std::unique_ptr<Entry> Scheduler::take(TransportState& via, Destination& to, Mom
     return entry;
 }
 
-void Scheduler::forget(const ActiveMessage& message)
-{
-    jobs_.erase(&message);
-}
-
 // ---- outcomes ---------------------------------------------------------------------
 
 void Scheduler::release(Entry& entry, Moment now)
 {
     Destination& to = *entry.destination;
-    Job& job = *entry.job;
     TransportState& via = *to.transport;
     --to.busy;
     trials_ -= entry.is_trial;
     via.recipients -= entry.recipients.size();
     if (via.limits.destination_rate.is_delay())
         to.not_before = now + via.limits.destination_rate.interval();
-    --job.busy;
     refresh(to, now);
     forget_if_unused(to, now);
 }
@@ -379,15 +409,14 @@ void Scheduler::take_waiting_of(Destination& to, std::vector<std::unique_ptr<Ent
     unready(to);
     for (auto& [place, peer] : to.peers) {
         Job& job = *peer.job;
-        for (auto& entry : peer.entries) {
+        while (!peer.entries.empty()) {
             // The destination counts it as busy until the caller returns it.
             ++to.busy;
-            ++job.busy;
             ++job.selected;
             --job.waiting;
-            taken.push_back(std::move(entry));
+            taken.push_back(peer.entries.pop());
         }
-        job.peers.erase(&to);
+        job.unlink(peer);
         if (job.waiting == 0)
             retire(job);
     }

@@ -35,7 +35,6 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -46,7 +45,7 @@ namespace bulkhead
 struct TransportState;
 struct Job;
 struct Destination;
-struct ActiveMessage; // of the caller; the scheduler keeps the pointer only
+struct ActiveMessage; // of the caller, with its jobs in it: it lives until all its entries are settled
 
 // Microseconds of a clock that only goes forward.
 using Moment = std::int64_t;
@@ -88,11 +87,34 @@ struct Entry {
     Destination* destination = nullptr;
     bool is_trial = false; // started before the destination was proven
     PackedRecipients recipients;
+    std::unique_ptr<Entry> next; // in its queue
+};
+
+// Entries, first come, first served.  Mostly one: they are the links themselves.
+class EntryQueue
+{
+public:
+    EntryQueue() = default;
+    EntryQueue(const EntryQueue&) = delete;
+    EntryQueue& operator=(const EntryQueue&) = delete;
+    ~EntryQueue();
+
+    bool empty() const { return first_ == nullptr; }
+    Entry& back() { return *last_; }
+    void push(std::unique_ptr<Entry> entry);
+    std::unique_ptr<Entry> pop();
+
+private:
+    std::unique_ptr<Entry> first_;
+    Entry* last_ = nullptr;
 };
 
 struct Peer {
     Job* job = nullptr;
-    std::list<std::unique_ptr<Entry>> entries; // mostly one: a deque would take half a KiB
+    Destination* destination = nullptr;
+    Peer* previous = nullptr; // of the job's
+    Peer* next = nullptr;
+    EntryQueue entries;
 };
 
 // Where a job stands in its transport's list; smaller is earlier.
@@ -167,26 +189,28 @@ struct TransportState {
 struct Job {
     ActiveMessage* message = nullptr;
     TransportState* transport = nullptr;
-    Place home = 0;          // by age
-    Place place = 0;         // where it stands now
-    Moment queued = 0;       // since when
-    std::size_t waiting = 0; // entries
-    std::size_t busy = 0;    // entries
-    std::int64_t read = 0;   // entries ever made of its recipients
-    std::int64_t selected = 0;
-    std::size_t unread = 0; // recipients of the message that are not in memory
-    std::set<Destination*> peers;
+    Peer* first_peer = nullptr; // in no order
+    Place home = 0;             // by age
+    Place place = 0;            // where it stands now
+    Moment queued = 0;          // since when
+    std::uint32_t waiting = 0;  // entries
+    std::uint32_t read = 0;     // entries ever made of its recipients
+    std::uint32_t selected = 0; // entries that were taken
+    std::uint32_t unread = 0;   // recipients of the message that are not in memory
 
     // Preemption: who stands on whom, and what that has cost.
     std::int64_t slots_available = 0;
     std::int64_t slots_used = 0;
-    int level = 0;
     Job* parent = nullptr;
-    bool is_direct = false; // the parent is the one that it preempted
     std::vector<Job*> children;
-    int extra = 0; // of the transport's extra recipients
+    int level = 0;
+    int extra = 0;          // of the transport's extra recipients
+    bool is_direct = false; // the parent is the one that it preempted
 
-    std::int64_t max_entries() const { return read + static_cast<std::int64_t>(unread); }
+    std::int64_t max_entries() const { return std::int64_t{read} + unread; }
+    std::int64_t needed() const { return max_entries() - selected; } // at most, from now on
+    void link(Peer& peer);
+    void unlink(Peer& peer);
 };
 
 // One recipient and where it goes.
@@ -212,9 +236,6 @@ public:
 
     // What the administrator has set for a transport; asked for once.
     const TransportLimits& limits(const std::string& name) { return transport(name).limits; }
-
-    // All of its entries are settled, and it will get no more.
-    void forget(const ActiveMessage& message);
 
     // The next entry that may be delivered now; the caller owns it until it calls
     // one of the three below.
@@ -281,11 +302,9 @@ private:
     Job* find_candidate(const TransportState& transport, const Job& current, Moment now) const;
     void preempt(TransportState& transport, Job& current, Moment now);
 
-    using Jobs = std::map<TransportState*, std::unique_ptr<Job>>;
     LimitsOf limits_of_;
     std::map<std::string, std::unique_ptr<TransportState>, std::less<>> transports_;
     std::list<TransportState*> serving_;
-    std::unordered_map<const ActiveMessage*, Jobs> jobs_;
     std::set<std::pair<Moment, Destination*>> resting_;
     std::size_t waiting_ = 0;
     std::size_t capacity_ = std::numeric_limits<std::size_t>::max();

@@ -408,7 +408,7 @@ TEST(SchedulerSimulation, ForgetsNothing)
         return limits;
     });
     std::deque<ActiveMessage> messages;
-    std::unordered_map<const ActiveMessage*, std::size_t> left;
+    std::unordered_map<ActiveMessage*, std::size_t> left;
     std::map<const Destination*, int> busy_of;
     std::vector<std::unique_ptr<Entry>> busy;
     std::size_t given = 0, settled = 0;
@@ -427,13 +427,13 @@ TEST(SchedulerSimulation, ForgetsNothing)
         left[&message] = size;
         scheduler.add(message, std::move(recipients), 0, now);
     };
-    const auto settle = [&](const ActiveMessage* message, std::size_t count) {
+    const auto settle = [&](ActiveMessage* message, std::size_t count) {
         settled += count;
         const auto found = left.find(message);
         ASSERT_NE(found, left.end());
         ASSERT_GE(found->second, count);
         if ((found->second -= count) == 0) {
-            scheduler.forget(*message);
+            message->jobs.clear(); // whoever still has one of them is caught by ASan
             left.erase(found);
         }
     };
@@ -462,7 +462,7 @@ TEST(SchedulerSimulation, ForgetsNothing)
         Destination* const destination = entry->destination;
         if (--busy_of[destination] == 0)
             busy_of.erase(destination); // it may be forgotten, and its address used again
-        const ActiveMessage* const message = entry->message;
+        ActiveMessage* const message = entry->message;
         const std::size_t count = entry->recipients.size();
         const std::string transport = destination->transport->name;
         const std::string queue = destination->name;
@@ -472,7 +472,7 @@ TEST(SchedulerSimulation, ForgetsNothing)
             auto waiting =
                 dead ? scheduler.take_waiting(transport, &queue) : std::vector<std::unique_ptr<Entry>>();
             for (auto& one : waiting) {
-                const ActiveMessage* const of = one->message;
+                ActiveMessage* const of = one->message;
                 const std::size_t its = one->recipients.size();
                 scheduler.returned(std::move(one), now);
                 settle(of, its);
