@@ -36,10 +36,10 @@ bool Qmgr::has_expired(const ActiveMessage& message) const
 
 void Qmgr::forget(ActiveMessage& message)
 {
-    probes_ -= message.is_probe;
+    probes_ -= message.is_probe();
     partly_read_.erase(&message);
     leave_log(message.id);
-    active_.erase(message.id.text());
+    active_.erase(active_.find(message.id.text()));
     after_change();
 }
 
@@ -58,11 +58,11 @@ Task<bool> Qmgr::send_notice(const ActiveMessage& message, ipc::Notice notice, Q
     flush.queue_id = message.id.text();
     flush.encoding = message.envelope.encoding;
     flush.sender = message.envelope.sender;
-    flush.envelope_id = message.envelope.envelope_id;
+    flush.envelope_id = message.envelope.rare().envelope_id;
     flush.ret_flags = message.envelope.ret_flags;
-    flush.send_options = message.envelope.sizes.send_options;
+    flush.send_options = message.envelope.send_options;
     if (message.one_by_one && !params_.disable_verp_bounces())
-        flush.verp = message.envelope.verp;
+        flush.verp = message.envelope.rare().verp;
     flush.delay_cleared = (message.envelope.trace_flags & trace_flag::delay_sent) != 0;
     ipc::Service& service = log == Queue::bounce ? *bounce_ : log == Queue::defer ? *defer_ : *trace_;
     const auto sent = co_await request_bounce(service, encode(flush));
@@ -74,7 +74,7 @@ Task<bool> Qmgr::send_notice(const ActiveMessage& message, ipc::Notice notice, Q
 Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
 {
     ActiveMessage& message = *pointer;
-    bool recipients_left = message.deferred > 0 || message.envelope.next;
+    bool recipients_left = message.deferred > 0 || message.unread;
     bool notice_owed = false; // keeps the file: it is the proof that somebody must be told
     // Whatever is more than being done with needs a file.
     if (recipients_left || message.uncertain || message.bounced > 0 || !message.fresh ||
@@ -87,7 +87,7 @@ Task<> Qmgr::complete(Qmgr* self, ActiveMessage* pointer)
             co_return;
         }
     }
-    if (message.is_probe) { // verify asks again when it wants to know
+    if (message.is_probe()) { // verify asks again when it wants to know
         if (recipients_left && !self->has_expired(message))
             co_await self->defer_message(message);
         else
@@ -153,12 +153,12 @@ Task<> Qmgr::remove_message(ActiveMessage& message)
 // sendmail -v: one report is all that was asked for.
 Task<> Qmgr::end_trace(const ActiveMessage& message)
 {
-    if (message.envelope.trace_flags_offset == 0)
+    if (message.envelope.rare().trace_flags_offset == 0)
         co_return;
     const auto strike_out = [this, &message]() -> Result<> {
         TRY(const OpenQueueFile file,
             open_queue_file(*spool_, Queue::active, message.id, Access::read_write));
-        return kill_attribute(file.fd.get(), message.envelope.trace_flags_offset);
+        return kill_attribute(file.fd.get(), message.envelope.rare().trace_flags_offset);
     };
     const auto struck = co_await offload(strike_out);
     if (!struck)

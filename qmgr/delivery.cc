@@ -69,7 +69,7 @@ void Qmgr::arm_event_timer()
 ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
 {
     const ActiveMessage& message = *entry.message;
-    const Envelope& envelope = message.envelope;
+    const ActiveEnvelope& envelope = message.envelope;
     ipc::DeliveryRequest request;
     request.queue_name = "active";
     request.queue_id = message.id.text();
@@ -77,16 +77,16 @@ ipc::DeliveryRequest Qmgr::request_for(const Entry& entry) const
         request.log_place = to_text(logged_.at(message.id.text()).place);
     request.nexthop = entry.destination->nexthop;
     request.recipients = entry.recipients.unpack();
-    request.sender = message.one_by_one
-                         ? verp_sender(envelope.sender, envelope.verp, request.recipients.front().address)
-                         : envelope.sender;
+    request.sender = message.one_by_one ? verp_sender(envelope.sender, envelope.rare().verp,
+                                                      request.recipients.front().address)
+                                        : envelope.sender;
     request.encoding = envelope.encoding;
-    request.envelope_id = envelope.envelope_id;
+    request.envelope_id = envelope.rare().envelope_id;
     request.ret_flags = envelope.ret_flags;
     request.trace_flags = envelope.trace_flags;
-    request.send_options = envelope.sizes.send_options;
-    request.data_offset = envelope.sizes.data_offset;
-    request.content_length = envelope.message_size();
+    request.send_options = envelope.send_options;
+    request.data_offset = envelope.data_offset;
+    request.content_length = envelope.message_size;
     request.arrival = envelope.arrival;
     request.active_since = message.active_since;
     request.handed_over = WallTime::now();
@@ -103,7 +103,7 @@ void Qmgr::reroute(std::unique_ptr<Entry> entry, const std::string& reason)
         recipients.push_back({std::move(recipient), retry_transport, reason});
     const Moment now = scheduler_time();
     scheduler_.returned(std::move(entry), now);
-    scheduler_.add(message, std::move(recipients), message.envelope.recipients_unread, now);
+    scheduler_.add(message, std::move(recipients), message.unread_count(), now);
 }
 
 void Qmgr::transport_failed(const std::string& transport, const std::string& reason)
@@ -120,7 +120,7 @@ void Qmgr::note_waiting(ActiveMessage& message, const ipc::DeliveryRecipient& re
 {
     constexpr std::size_t max_sites = 1000;
     std::vector<std::string>& sites = message.waiting_sites;
-    if (flush_sites_.empty() || message.is_probe || sites.size() >= max_sites)
+    if (flush_sites_.empty() || message.is_probe() || sites.size() >= max_sites)
         return;
     const std::string site = lower(split_address(recipient.address).domain);
     if (site.empty() || std::ranges::find(sites, site) != sites.end())

@@ -157,7 +157,7 @@ void Qmgr::look_after_logged()
             waiting.push_back(logged.place);
             continue;
         }
-        ActiveMessage& message = *active->second;
+        ActiveMessage& message = **active;
         if (!message.in_log || message.filing)
             continue;
         message.filing = true;
@@ -182,7 +182,7 @@ void Qmgr::leave_log(const QueueId& id)
     const auto active = active_.find(id.text());
     if (state == LogState::filed && active != active_.end())
         states.set(place.slot, place.serial, LogState::settled);
-    else if (state == LogState::alive && active != active_.end() && active->second->in_log)
+    else if (state == LogState::alive && active != active_.end() && (*active)->in_log)
         states.set(place.slot, place.serial, LogState::gone);
     logged_.erase(found);
 }
@@ -192,7 +192,7 @@ void Qmgr::file_all()
 {
     for (auto& [id, logged] : logged_) {
         const auto active = active_.find(id);
-        if (active != active_.end() && active->second->filing) {
+        if (active != active_.end() && (*active)->filing) {
             // A thread is about it, and ends with this process.
             for (int i = 0;
                  i < 2000 && logged.states->of(logged.place.slot, logged.place.serial) == LogState::alive;
@@ -203,7 +203,7 @@ void Qmgr::file_all()
         const Queue target = active == active_.end() ? Queue::incoming : Queue::active;
         const auto filed = file_away(*spool_, *logged.states, logged.place, target);
         if (filed && active != active_.end())
-            active->second->in_log = false;
+            (*active)->in_log = false;
         if (!filed && filed.error().fault != Fault::not_found)
             log::warn(fmt::format("{}: stays in the commit log: {}", id, filed.error().context));
     }

@@ -437,10 +437,9 @@ Task<> Qmgr::rehash(Qmgr* self)
         log::warn(moved.error().context);
 }
 
-static void log_activation(const ActiveMessage& message)
+static void log_activation(const QueueId& id, const Envelope& envelope)
 {
-    const Envelope& envelope = message.envelope;
-    LogLine line(message.id.text());
+    LogLine line(id.text());
     line.address("from", logged_form(envelope.sender))("size", envelope.message_size());
     line("nrcpt", static_cast<std::int64_t>(envelope.recipients.size() + envelope.recipients_unread))
         .note("queue active");
@@ -468,26 +467,29 @@ Task<> Qmgr::activate(Qmgr* self, QueueId id, ClaimOptions options)
         auto owned = std::make_unique<ActiveMessage>();
         ActiveMessage& message = *owned;
         message.id = id;
-        message.envelope = std::move(claim.envelope);
+        message.envelope = ActiveEnvelope(claim.envelope);
+        if (claim.envelope.next)
+            message.unread = std::make_unique<UnreadRecipients>(claim.envelope.sizes, claim.envelope.next,
+                                                                claim.envelope.recipients_unread);
         message.active_since = WallTime::now();
         message.fresh = options.fresh;
         message.in_log = in_log;
         message.force_expire = claim.force_expire;
         if (claim.unthrottle)
             self->scheduler_.forget_failures();
-        message.is_probe = (message.envelope.trace_flags & trace_flag::probe) != 0;
-        message.one_by_one = !message.envelope.verp.empty() && !message.envelope.sender.empty();
+        message.one_by_one = !claim.envelope.verp.empty() && !claim.envelope.sender.empty();
         if (self->params_.confirm_delay_cleared() && message.envelope.warn_time < 0)
             message.envelope.trace_flags |= trace_flag::delay_sent; // -1: see clear_warn_time()
-        self->probes_ += message.is_probe;
-        self->active_.emplace(id.text(), std::move(owned));
-        log_activation(message);
+        self->probes_ += message.is_probe();
+        self->active_.insert(std::move(owned));
+        log_activation(id, claim.envelope);
         message.refilling = true; // until these are on their way
-        if (message.envelope.next)
+        if (message.unread)
             self->partly_read_.insert(&message);
-        co_await self->route(message);
+        co_await self->route(message, std::move(claim.envelope.recipients));
         message.refilling = false;
-        message.last_read = SteadyClock::now();
+        if (message.unread)
+            message.unread->last_read = SteadyClock::now();
         if (!self->partly_read_.empty() && !self->refill_timer_.running())
             self->refill_timer_.start(Seconds(1));
         self->go_on(message); // nothing may be left: all were settled before a crash, or a notice is owed
@@ -530,7 +532,7 @@ void Qmgr::after_change()
 // Probes must not take the place of mail: those above the limit wait in deferred/.
 bool Qmgr::is_one_probe_too_many(const ActiveMessage& message) const
 {
-    return message.is_probe && probes_ > static_cast<std::size_t>(params_.probe_limit());
+    return message.is_probe() && probes_ > static_cast<std::size_t>(params_.probe_limit());
 }
 
 // Mail to the sender of the notices that the postmaster gets.
@@ -542,26 +544,24 @@ bool Qmgr::is_end_of_bounces(const ipc::Resolved& recipient) const
 }
 
 // The recipients that have just been read go to the scheduler.
-Task<> Qmgr::route(ActiveMessage& message)
+Task<> Qmgr::route(ActiveMessage& message, std::vector<Recipient> recipients)
 {
-    Envelope& envelope = message.envelope;
-    std::vector<Recipient> recipients = std::exchange(envelope.recipients, {});
     if (is_one_probe_too_many(message)) {
         ++message.deferred;
-        envelope.next = {};
+        message.unread.reset();
         co_return;
     }
     // One message goes to the new address, however many recipients it had.
-    if (!envelope.redirect.empty() && !recipients.empty()) {
+    if (const std::string& redirect = message.envelope.rare().redirect;
+        !redirect.empty() && !recipients.empty()) {
         recipients.resize(1);
-        recipients.front().address = envelope.redirect;
-        envelope.next = {};
-        envelope.recipients_unread = 0;
+        recipients.front().address = redirect;
+        message.unread.reset();
     }
     message.outstanding += recipients.size();
     recipients_in_memory_ += recipients.size();
 
-    message.wants_trace |= (envelope.trace_flags & ~trace_flag::probe) != 0;
+    message.wants_trace |= (message.envelope.trace_flags & ~trace_flag::probe) != 0;
     std::vector<RoutedRecipient> routed;
     routed.reserve(recipients.size());
     for (Recipient& recipient : recipients) {
@@ -572,7 +572,7 @@ Task<> Qmgr::route(ActiveMessage& message)
         RoutedRecipient answer = co_await route_recipient(message, std::move(wanted));
         routed.push_back(std::move(answer));
     }
-    scheduler_.add(message, std::move(routed), envelope.recipients_unread, scheduler_time());
+    scheduler_.add(message, std::move(routed), message.unread_count(), scheduler_time());
     pump();
 }
 
@@ -580,9 +580,8 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
 {
     RoutedRecipient routed;
     routed.recipient = std::move(recipient);
-    const bool probe = (message.envelope.trace_flags & trace_flag::probe) != 0;
     const auto resolved =
-        co_await resolver_->resolve(message.envelope.sender, routed.recipient.address, probe);
+        co_await resolver_->resolve(message.envelope.sender, routed.recipient.address, message.is_probe());
     if (!resolved) {
         log::warn(
             fmt::format("{}: address resolver failure: {}", message.id.text(), resolved.error().context));
@@ -593,7 +592,7 @@ Task<RoutedRecipient> Qmgr::route_recipient(const ActiveMessage& message, ipc::D
     routed.transport = resolved->transport;
     routed.nexthop = resolved->nexthop;
     routed.recipient.address = resolved->recipient;
-    if (const std::string& filter = message.envelope.content_filter; !filter.empty()) {
+    if (const std::string& filter = message.envelope.rare().content_filter; !filter.empty()) {
         const auto colon = filter.find(':');
         routed.transport = filter.substr(0, colon);
         routed.nexthop = colon == std::string::npos ? "" : filter.substr(colon + 1);

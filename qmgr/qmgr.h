@@ -67,7 +67,7 @@ private:
     static Task<> activate(Qmgr* self, QueueId id, ClaimOptions options);
     bool is_one_probe_too_many(const ActiveMessage& message) const;
     bool is_end_of_bounces(const ipc::Resolved& recipient) const;
-    Task<> route(ActiveMessage& message);
+    Task<> route(ActiveMessage& message, std::vector<Recipient> recipients);
     void name_queue(RoutedRecipient& routed);
     Task<RoutedRecipient> route_recipient(const ActiveMessage& message, ipc::DeliveryRecipient recipient);
     void request_scans(bool incoming, bool deferred, bool ignore_time);
@@ -148,7 +148,7 @@ private:
     std::unordered_map<std::string, std::unique_ptr<ipc::Service>> agents_;
 
     Scheduler scheduler_;
-    std::unordered_map<std::string, std::unique_ptr<ActiveMessage>> active_;
+    ActiveMessages active_;
     std::unordered_set<std::string> claiming_;
     std::unordered_map<std::string, int> uncertain_retries_;
     std::deque<QueueId> arrivals_;

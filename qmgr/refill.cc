@@ -40,13 +40,13 @@ std::size_t Qmgr::next_batch(const ActiveMessage& message) const
 
 bool Qmgr::wants_refill(const ActiveMessage& message) const
 {
-    if (!message.envelope.next || is_draining())
+    if (!message.unread || is_draining())
         return false;
     if (message.outstanding == 0)
         return true;
     const auto [worth, delay] = scheduler_.refill_of(message);
     const std::size_t room = next_batch(message);
-    return room >= worth || (room > 0 && SteadyClock::now() >= message.last_read + delay);
+    return room >= worth || (room > 0 && SteadyClock::now() >= message.unread->last_read + delay);
 }
 
 // False: there is no room, or nothing left to read.
@@ -74,25 +74,26 @@ void Qmgr::refill_all()
 Task<> Qmgr::refill(Qmgr* self, ActiveMessage* pointer)
 {
     ActiveMessage& message = *pointer;
-    Envelope& envelope = message.envelope;
     const std::size_t wanted = std::max<std::size_t>(self->next_batch(message), 1);
     const auto read = [self, &message, wanted]() -> Result<RecipientBatch> {
         TRY(const OpenQueueFile file, open_queue_file(*self->spool_, Queue::active, message.id));
-        return read_recipients(file.fd.get(), message.envelope.sizes, message.envelope.next, wanted);
+        return read_recipients(file.fd.get(), message.unread->sizes, message.unread->next, wanted);
     };
     auto batch = co_await offload(read);
-    message.last_read = SteadyClock::now();
     if (batch) {
-        envelope.next = batch->next;
-        envelope.recipients_unread -= std::min(envelope.recipients_unread, batch->recipients.size());
-        envelope.recipients = std::move(batch->recipients);
-        co_await self->route(message);
+        UnreadRecipients& unread = *message.unread;
+        unread.last_read = SteadyClock::now();
+        unread.next = batch->next;
+        unread.count -= std::min(unread.count, batch->recipients.size());
+        if (!unread.next)
+            message.unread.reset();
+        co_await self->route(message, std::move(batch->recipients));
     } else {
         log::warn(fmt::format("{}: {}", message.id.text(), batch.error().context));
-        envelope.next = {};
-        ++message.deferred; // the unread ones
+        message.unread.reset();
+        ++message.deferred; // they are left
     }
-    if (!envelope.next)
+    if (!message.unread)
         self->partly_read_.erase(&message);
     message.refilling = false;
     self->go_on(message);
