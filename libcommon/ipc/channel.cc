@@ -5,6 +5,8 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+
 namespace bulkhead::ipc
 {
 
@@ -36,12 +38,7 @@ Task<Result<>> send(Stream& stream, const Message& message)
 }
 
 Service::Service(std::string path, Milliseconds timeout)
-    : path_(std::move(path)), timeout_(timeout), idle_timer_([this] {
-          if (SteadyClock::now() - last_use_ < idle_time)
-              idle_timer_.start(idle_time);
-          else
-              idle_.clear();
-      })
+    : path_(std::move(path)), timeout_(timeout), idle_timer_([this] { close_idle(); })
 {
 }
 Service::~Service() = default;
@@ -59,7 +56,7 @@ static bool is_stale(const Stream& stream)
 Result<Service::Connection> Service::connect()
 {
     while (!idle_.empty()) {
-        Connection connection = std::move(idle_.back());
+        Connection connection = std::move(idle_.back().connection);
         idle_.pop_back();
         connection.reused_ = true;
         if (!is_stale(*connection.stream_))
@@ -81,10 +78,18 @@ void Service::keep(Connection connection)
 {
     if (idle_.size() >= max_kept_connections || connection.stream_->peer_closed())
         return;
-    idle_.push_back(std::move(connection));
-    last_use_ = SteadyClock::now();
+    idle_.push_back({std::move(connection), SteadyClock::now()});
     if (!idle_timer_.running())
         idle_timer_.start(idle_time);
+}
+
+void Service::close_idle()
+{
+    const SteadyTime limit = SteadyClock::now() - idle_time;
+    const auto young = std::ranges::find_if(idle_, [limit](const Idle& one) { return one.since > limit; });
+    idle_.erase(idle_.begin(), young);
+    if (!idle_.empty())
+        idle_timer_.start(std::chrono::ceil<Milliseconds>(idle_.front().since - limit));
 }
 
 static Task<Result<Message>> converse(Stream& stream, const Message& request)

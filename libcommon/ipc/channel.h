@@ -57,15 +57,19 @@ public:
     void keep(Connection connection);
 
 private:
-    // Kept connections are closed after this pause, so that an idle worker at the
+    // A kept connection is closed after this pause, so that an idle worker at the
     // other end sees that it is idle.
     static constexpr Milliseconds idle_time{5000};
+    struct Idle {
+        Connection connection;
+        SteadyTime since;
+    };
+    void close_idle();
 
     std::string path_;
     Milliseconds timeout_;
-    std::vector<Connection> idle_;
+    std::vector<Idle> idle_; // the one that was used last at the end
     Timer idle_timer_;
-    SteadyTime last_use_;
 };
 
 } // namespace bulkhead::ipc

@@ -2,6 +2,7 @@
 
 #include "async/loop.h"
 #include "async/scope.h"
+#include "async/wait.h"
 #include "os/files.h"
 
 #include <sys/socket.h>
@@ -42,10 +43,13 @@ protected:
     static Task<> serve(CleanupStreamTest* self, UniqueFd fd)
     {
         Stream stream(std::move(fd));
+        ++self->clients;
         for (;;) {
             const auto request = co_await receive(stream);
-            if (!request)
+            if (!request) {
+                --self->clients;
                 co_return;
+            }
             Result<> sent;
             if (request->kind() == Kind::cleanup_open) {
                 const unsigned flags = *decode_cleanup_open(*request);
@@ -102,6 +106,7 @@ protected:
     std::optional<Service> service;
     std::string next_id;
     std::string heard;
+    int clients = 0;
 };
 
 TEST_F(CleanupStreamTest, AsksForAnId)
@@ -151,6 +156,28 @@ TEST_F(CleanupStreamTest, AMessageThatComesToNothingLeavesNoTrace)
         EXPECT_EQ(third, "FIRST");
     });
     EXPECT_EQ(heard, "open a finish open c finish ");
+}
+
+// A worker that leaves waits for clients with an id: those that do not use it must go, however
+// busy others of the same pool are.
+TEST_F(CleanupStreamTest, AConnectionThatRestsIsClosedThoughOthersAreBusy)
+{
+    next_id = "NEXT";
+    run([this]() -> Task<> {
+        {
+            auto one = co_await CleanupStream::open(*service, 0);
+            const auto other = co_await message("b");
+            const auto result = co_await one->finish();
+            EXPECT_TRUE(result);
+        }
+        EXPECT_EQ(clients, 2);
+        const SteadyTime end = SteadyClock::now() + Seconds(20);
+        while (clients == 2 && SteadyClock::now() < end) {
+            const auto busy = co_await message("c");
+            co_await sleep_for(Milliseconds(500));
+        }
+        EXPECT_EQ(clients, 1);
+    });
 }
 
 } // namespace
