@@ -31,7 +31,7 @@ struct OutgoingEnvelope {
 
     const ipc::DeliveryRequest* request;
     std::span<const NamedAttribute> attributes; // of the queue file, for XFORWARD
-    std::vector<std::size_t> recipients; // indexes into request->recipients
+    std::vector<std::size_t> recipients;        // indexes into request->recipients
 
     // What smtp_generic_maps make of the addresses; empty: they go as they are.
     std::optional<std::string> generic_sender;

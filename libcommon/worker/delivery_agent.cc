@@ -1,8 +1,8 @@
 #include "worker/delivery_agent.h"
 
+#include "async/offload.h"
 #include "base/dsn_flags.h"
 #include "base/text.h"
-#include "async/offload.h"
 #include "ipc/verify.h"
 #include "log/log.h"
 #include "mail/address.h"
@@ -147,7 +147,7 @@ Result<Envelope> Delivery::read_envelope() const
     constexpr std::size_t head = 8192; // bytes; of most messages
     const EnvelopeOptions options{.max_recipients = 0, .block_size = head};
     return segment_ ? bulkhead::read_envelope(fd(), base_, static_cast<std::size_t>(size_), options)
-                 : bulkhead::read_envelope(fd(), options);
+                    : bulkhead::read_envelope(fd(), options);
 }
 
 // False: they cannot be read, and all recipients are deferred.
