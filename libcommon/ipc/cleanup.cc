@@ -168,13 +168,13 @@ CleanupStream CleanupStream::begin_ahead(Service& cleanup, Service::Connection c
 
 Task<Result<CleanupStream>> CleanupStream::open(Service& cleanup, unsigned flags)
 {
-    const Message request = encode_cleanup_open(flags);
-    trace_sent(cleanup.path(), request);
     auto connection = cleanup.connect();
     if (!connection)
         co_return Error(Fault::broken, connection.error().context);
     if (!connection->note().empty() && (flags & cleanup_flag::client_milters) == 0)
         co_return begin_ahead(cleanup, std::move(*connection), flags);
+    const Message request = encode_cleanup_open(flags);
+    trace_sent(cleanup.path(), request);
     auto id = co_await ask_for_id(connection->stream(), request);
     if (!id && id.error().fault == Fault::closed && connection->reused()) {
         connection = cleanup.connect_fresh();
