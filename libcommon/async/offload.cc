@@ -70,7 +70,7 @@ struct Idle {
 class Threads
 {
 public:
-    explicit Threads(std::size_t threads) : wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))
+    explicit Threads(std::size_t limit) : limit_(limit), wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))
     {
         ensure(static_cast<bool>(wake_), "eventfd failed");
         // Edge-triggered: each write is one call for the loop, and nobody needs to read.
@@ -78,17 +78,12 @@ public:
             loop_base(), wake_.get(), EV_READ | EV_ET | EV_PERSIST,
             [](evutil_socket_t, short, void* self) { static_cast<Threads*>(self)->resume_finished(); }, this);
         event_add(watch_, nullptr);
-        sigset_t all;
-        sigset_t before;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before); // signals belong to the loop's thread
-        start(threads);
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     void submit(PoolJob& job)
     {
         Idle* thread = nullptr;
+        bool all_busy = false;
         {
             const std::lock_guard lock(mutex_);
             thread = idle_;
@@ -96,22 +91,32 @@ public:
                 idle_ = thread->next; // the one that slept least: its caches are warm
             else
                 todo_.push(job);
+            all_busy = thread == nullptr && started_ < limit_;
+            started_ += all_busy ? 1 : 0;
         }
         if (thread != nullptr)
             thread->call(job);
+        else if (all_busy)
+            start();
     }
 
 private:
-    // Where the user's limit of tasks is reached, the pool works with those that it could get.
-    void start(std::size_t threads)
+    // A thread more, for the job that found all busy: most workers never need many, and each costs
+    // memory.  Where the user's limit of tasks is reached, the pool works with those that it has.
+    void start()
     {
-        std::size_t started = 0;
+        sigset_t all;
+        sigset_t before;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before); // signals belong to the loop's thread
         try {
-            for (; started < threads; ++started)
-                std::thread([this] { work(); }).detach();
+            std::thread([this] { work(); }).detach();
         } catch (const std::system_error&) {
-            ensure(started > 0, "not one thread can be started: the limit of tasks is reached");
+            const std::lock_guard lock(mutex_);
+            limit_ = --started_;
+            ensure(limit_ > 0, "not one thread can be started: the limit of tasks is reached");
         }
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     PoolJob& next_job(Idle& self)
@@ -165,6 +170,8 @@ private:
     }
 
     std::mutex mutex_;
+    std::size_t limit_;
+    std::size_t started_ = 0;
     Queue todo_;
     Idle* idle_ = nullptr;
     std::atomic<PoolJob*> done_ = nullptr;

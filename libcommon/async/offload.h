@@ -32,12 +32,12 @@ protected:
 // deliver mail and may take their time.
 enum class Pool { files, lookups, commands };
 
-// Hands a job to a pool; a pool starts with its first job, so that its threads
-// inherit the jail.  Jobs wait in their coroutines' frames: as many as there are
+// Hands a job to a pool.  A pool starts its threads as jobs find the others busy, the first with its
+// first job, so that they inherit the jail.  Jobs wait in their coroutines' frames: as many as there are
 // sessions, and no memory of the pool's own.
 void submit_to_pool(PoolJob& job, Pool pool);
 
-// Threads of a pool; before its first job only.  Default 16: fsyncs wait, they
+// Threads of a pool at most; before its first job only.  Default 16: fsyncs wait, they
 // do not compute, and many in flight share one journal commit; nor does a look-up.
 void set_pool_size(Pool pool, std::size_t threads);
 

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
+#include <filesystem>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -182,6 +185,36 @@ TEST(Offload, ALaneRunsItsJobsInTheirOrder)
     run(Body::call, &order);
     ASSERT_EQ(order.size(), 1000u);
     EXPECT_TRUE(std::ranges::is_sorted(order));
+}
+
+// Nobody else uses this pool here: its threads can be counted.
+TEST(Offload, AsManyThreadsStartAsJobsRunAtOnce)
+{
+    struct Body {
+        static std::ptrdiff_t threads()
+        {
+            const std::filesystem::directory_iterator all("/proc/self/task");
+            return std::distance(begin(all), end(all));
+        }
+        static Task<> meet(std::barrier<>* all)
+        {
+            const auto job = [=] { all->arrive_and_wait(); };
+            co_await run_on(Pool::commands, job);
+        }
+        static Task<> call(std::ptrdiff_t* more)
+        {
+            const std::ptrdiff_t before = threads();
+            std::barrier<> all(3);
+            Scope scope;
+            for (int i = 0; i < 3; ++i)
+                scope.spawn(meet, &all);
+            co_await scope.empty();
+            *more = threads() - before;
+        }
+    };
+    std::ptrdiff_t more = 0;
+    run(Body::call, &more);
+    EXPECT_EQ(more, 3);
 }
 
 TEST(Condition, TellsATimeoutFromANotification)
