@@ -7,6 +7,7 @@
 #include "worker/spool_of.h"
 
 #include <array>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -20,27 +21,30 @@ namespace
 constexpr std::array shown_queues{Queue::maildrop, Queue::active, Queue::incoming, Queue::deferred,
                                   Queue::hold};
 
-constexpr std::size_t parts_at_once = 8; // each in a thread of the pool
+constexpr std::size_t parts_at_once = 6; // each in a thread of the pool
 constexpr std::size_t part_files = 64;
 constexpr std::size_t part_bytes = 256 * 1024; // of encoded answers; then the reader gets them
 
 } // namespace
 
-// Some files of a queue, and the frames of those that are read, ready to be sent.
-struct Showq::Part {
-    std::vector<QueueEntry> files;
-    std::size_t next = 0;
-    std::string frames;
-
-    bool is_over() const { return next == files.size(); }
+// What is being listed; the threads take turns in looking for names.
+struct Showq::Listing {
+    Queue queue;
+    ipc::ShowOptions options;
+    QueueScan scan;
+    std::mutex scanning = {};
 };
 
-// What is read at a time, its parts side by side.
-struct Showq::Batch {
-    std::array<Part, parts_at_once> parts;
-    Result<> scanned;
+// Some files of a queue, and the frames of those that are read, ready to be sent.
+struct Showq::Part {
+    std::vector<QueueEntry> files = {};
+    Result<> found = {};
+    std::size_t next = 0;
+    std::string frames = {};
+    bool is_last = false; // nothing is left to read
+    Scope reading = {};
 
-    bool is_empty() const { return parts.front().files.empty(); }
+    bool is_over() const { return next == files.size(); }
 };
 
 Result<> Showq::after_jail()
@@ -82,7 +86,8 @@ Task<Result<>> Showq::list(Stream& stream, ipc::ShowOptions options)
     co_return Result<>();
 }
 
-// While files are read, those before them are sent and the names of the next ones looked for.
+// The parts take turns: while one is sent the others are read, and it is read anew as soon as it
+// is sent.
 Task<Result<>> Showq::list_queue(Stream& stream, Queue queue, ipc::ShowOptions options)
 {
     const auto open_scan = [&] { return QueueScan::open(*spool_, queue, {.with_info = false}); };
@@ -91,68 +96,74 @@ Task<Result<>> Showq::list_queue(Stream& stream, Queue queue, ipc::ShowOptions o
         co_return Result<>();
     if (!scan)
         co_return scan.error();
-    Batch read;
-    Batch reading;
-    co_await find_files(&*scan, &reading);
-    while (!read.is_empty() || !reading.is_empty()) {
-        Batch following;
-        Scope work;
-        for (Part& part : reading.parts)
-            work.spawn(read_part, this, queue, &part, options);
-        if (!reading.is_empty())
-            work.spawn(find_files, &*scan, &following);
-        const auto sent = co_await send(stream, queue, read, options);
-        co_await work.empty();
-        CO_TRY_VOID(sent);
-        CO_TRY_VOID(reading.scanned);
-        read = std::move(reading);
-        reading = std::move(following);
+    Listing listing{queue, options, *std::move(scan)};
+    std::array<Part, parts_at_once> parts;
+    for (Part& part : parts)
+        part.reading.spawn(read_next, this, &listing, &part);
+    Result<> listed;
+    std::size_t running = parts.size();
+    for (std::size_t turn = 0; running > 0; ++turn) {
+        Part& part = parts[turn % parts.size()];
+        if (part.is_last)
+            continue;
+        co_await part.reading.empty();
+        if (listed)
+            listed = part.found;
+        if (listed)
+            listed = co_await send(stream, listing, part);
+        part.is_last = !listed || part.files.empty();
+        if (part.is_last)
+            --running;
+        else
+            part.reading.spawn(read_next, this, &listing, &part);
     }
-    co_return reading.scanned;
+    co_return listed;
 }
 
-Task<Result<>> Showq::send(Stream& stream, Queue queue, Batch& batch, ipc::ShowOptions options)
+Task<Result<>> Showq::send(Stream& stream, const Listing& listing, Part& part)
 {
-    for (Part& part : batch.parts) {
+    stream.write(part.frames);
+    while (!part.is_over()) { // its frames were too many at once
+        CO_TRY_VOID(co_await stream.flush());
+        const auto read = [&] { read_files(listing, part); };
+        co_await offload(read);
         stream.write(part.frames);
-        while (!part.is_over()) { // its frames were too many at once
-            CO_TRY_VOID(co_await stream.flush());
-            co_await read_part(this, queue, &part, options);
-            stream.write(part.frames);
-        }
     }
     co_return co_await stream.flush();
 }
 
-Task<> Showq::find_files(QueueScan* scan, Batch* batch)
-{
-    const auto find = [&]() -> Result<> {
-        for (Part& part : batch->parts) {
-            TRY(part.files, scan->slice(part_files));
-        }
-        return {};
-    };
-    batch->scanned = co_await offload(find);
-}
-
-Task<> Showq::read_part(Showq* self, Queue queue, Part* part, ipc::ShowOptions options)
+Task<> Showq::read_next(Showq* self, Listing* listing, Part* part)
 {
     const auto read = [&] {
-        part->frames.clear();
-        while (!part->is_over() && part->frames.size() < part_bytes)
-            self->read_file(queue, part->files[part->next++], options, part->frames);
+        part->found = find_files(*listing, *part);
+        self->read_files(*listing, *part);
     };
     co_await offload(read);
 }
 
-// On a thread of the pool.
-void Showq::read_file(Queue queue, const QueueEntry& entry, const ipc::ShowOptions& options,
-                      std::string& frames) const
+// On a thread of the pool, like the two that follow.
+Result<> Showq::find_files(Listing& listing, Part& part)
+{
+    const std::lock_guard one_at_a_time(listing.scanning);
+    part.next = 0;
+    part.files.clear();
+    TRY(part.files, listing.scan.slice(part_files));
+    return {};
+}
+
+void Showq::read_files(const Listing& listing, Part& part) const
+{
+    part.frames.clear();
+    while (!part.is_over() && part.frames.size() < part_bytes)
+        read_file(listing, part.files[part.next++], part.frames);
+}
+
+void Showq::read_file(const Listing& listing, const QueueEntry& entry, std::string& frames) const
 {
     const auto file = open_queue_file(*spool_, entry.path);
     if (!file || !file->info.is_ready())
         return; // gone, or still being written
-    const auto shown = read_shown_message(*spool_, queue, entry.id, *file, options);
+    const auto shown = read_shown_message(*spool_, listing.queue, entry.id, *file, listing.options);
     if (shown) // else it is damaged: qmgr will say so
         encode(*shown).encode(frames);
 }

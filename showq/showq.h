@@ -1,6 +1,5 @@
-// showq: lists the queue to those who may connect to it.  A batch of files at a
-// time, read by several threads and shown in order: the memory that it takes does not
-// grow with the queue.
+// showq: lists the queue to those who may connect to it.  A few files at a time, read by
+// several threads: the memory that it takes does not grow with the queue.
 #pragma once
 
 #include "ipc/shown_file.h"
@@ -12,7 +11,6 @@
 namespace bulkhead
 {
 
-class QueueScan;
 struct QueueEntry;
 
 class Showq final : public MessageWorker
@@ -26,15 +24,15 @@ protected:
     Task<bool> converse(Session& session, ipc::Message request) override;
 
 private:
+    struct Listing;
     struct Part;
-    struct Batch;
     Task<Result<>> list(Stream& stream, ipc::ShowOptions options);
     Task<Result<>> list_queue(Stream& stream, Queue queue, ipc::ShowOptions options);
-    Task<Result<>> send(Stream& stream, Queue queue, Batch& batch, ipc::ShowOptions options);
-    static Task<> find_files(QueueScan* scan, Batch* batch);
-    static Task<> read_part(Showq* self, Queue queue, Part* part, ipc::ShowOptions options);
-    void read_file(Queue queue, const QueueEntry& entry, const ipc::ShowOptions& options,
-                   std::string& frames) const;
+    Task<Result<>> send(Stream& stream, const Listing& listing, Part& part);
+    static Task<> read_next(Showq* self, Listing* listing, Part* part);
+    static Result<> find_files(Listing& listing, Part& part);
+    void read_files(const Listing& listing, Part& part) const;
+    void read_file(const Listing& listing, const QueueEntry& entry, std::string& frames) const;
 
     ParamSet params_; // those of every worker are enough
     std::optional<Spool> spool_;

@@ -5,9 +5,11 @@
 #include "mail/header.h"
 #include "spool/content_reader.h"
 #include "spool/envelope.h"
+#include "spool/io.h"
 #include "spool/recipient_log.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -19,7 +21,7 @@ namespace
 
 constexpr std::size_t message_id_window = 64 * 1024; // bytes of content looked at
 constexpr std::size_t max_message_id = 1000;
-constexpr std::size_t block_size = 8 * 1024; // of a file: the envelope, and most messages whole
+constexpr std::size_t first_block = 8 * 1024; // bytes of a file: most are whole in it
 
 } // namespace
 
@@ -105,16 +107,23 @@ void show_recipients(const RecipientLog& log, const Envelope& envelope, ShownRec
             shown.add(recipient.address, {});
 }
 
+Result<Envelope> envelope_to_show(int fd, const EnvelopeOptions& options)
+{
+    std::array<char, first_block> block;
+    TRY(const std::size_t size, read_at(fd, block.data(), block.size(), 0));
+    return size < block.size() ? parse_envelope({block.data(), size}, options) : read_envelope(fd, options);
+}
+
 } // namespace
 
 Result<ShownMessage> read_shown_message(const Spool& spool, Queue queue, const QueueId& id,
                                         const OpenQueueFile& file, const ShowOptions& options)
 {
     const bool submission = queue == Queue::maildrop;
-    TRY(const Envelope envelope, read_envelope(file.fd.get(), {.max_recipients = options.max_recipients,
-                                                               .submission = submission,
-                                                               .with_attributes = false,
-                                                               .block_size = block_size}));
+    TRY(const Envelope envelope, envelope_to_show(file.fd.get(), {.max_recipients = options.max_recipients,
+                                                                  .submission = submission,
+                                                                  .with_attributes = false,
+                                                                  .block_size = first_block}));
     ShownMessage shown;
     shown.queue_name = queue_name(queue);
     shown.queue_id = id.text();
