@@ -23,7 +23,8 @@ function(bh_sanitizer_defaults target)
   endif()
 endfunction()
 
-# bh_program(NAME [DEPS...]): daemon NAME, its parts in the library NAME_parts.
+# bh_program(NAME [DEPS...]): daemon NAME, its parts in the library NAME_parts.  A worker takes of
+# libbulkhead.so what is in it, and only the rest from static libraries: it comes first.
 function(bh_program name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
@@ -42,6 +43,10 @@ function(bh_program name)
   add_executable(bh_program_${name} main.cc)
   set_target_properties(bh_program_${name} PROPERTIES OUTPUT_NAME ${name}
                         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${BULKHEAD_DAEMON_DIR})
+  if(BULKHEAD_SHARED AND "bh_worker" IN_LIST ARGN)
+    target_link_libraries(bh_program_${name} PRIVATE bulkhead)
+    set_target_properties(bh_program_${name} PROPERTIES INSTALL_RPATH "$ORIGIN" BUILD_WITH_INSTALL_RPATH ON)
+  endif()
   target_link_libraries(bh_program_${name} PRIVATE ${name}_parts)
   bh_sanitizer_defaults(bh_program_${name})
   install(TARGETS bh_program_${name} DESTINATION ${BULKHEAD_DAEMON_DIR})
