@@ -92,7 +92,8 @@ class ClientTls(scenario.Scenario):
         self.deliver(self.server(refuse=True), inside=False)
         self.deliver(self.server(offer=False), inside=False)
         # A broken handshake: deferred at first, in clear when the mail has waited long enough.
-        a = self.deliver(self.server(garbage=True), inside=False)
+        # Of whole seconds: with one, mail from the end of a second would have waited.
+        a = self.deliver(self.server(garbage=True), inside=False, minimal_backoff_time='3s', maximal_backoff_time='3s')
         self.assert_log(a, r'SSL_connect error to ' + self.RELAY + '-1')
         self.assert_log(a, r'warning: TLS library problem: error:\w+:SSL routines:')
         self.assert_log(a, r'status=deferred \(Cannot start TLS: handshake failure\)')
