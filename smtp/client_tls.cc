@@ -302,7 +302,7 @@ Task<std::optional<DeliveryStatus>> ClientTls::ask_for_records(TlsPlan& plan, co
     std::vector<tls::TlsaRecord> usable;
     for (dns::TlsaRecord& record : answer.records) {
         tls::TlsaRecord one{record.usage, record.selector, record.matching, std::move(record.data)};
-        if (tls::is_usable(one))
+        if (context_->is_usable(one))
             usable.push_back(std::move(one));
     }
     if (answer.status == dns::Status::found && answer.secure) {

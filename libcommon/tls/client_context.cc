@@ -3,8 +3,13 @@
 #include "tls/connection_state.h"
 #include "tls/setup.h"
 
+#include "base/text.h"
+
+#include <algorithm>
+#include <array>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -26,6 +31,7 @@ struct ClientContext::State {
 
     ClientOptions options;
     SslContextPointer context;
+    std::set<std::uint8_t> matching = {0}; // types of TLSA records: 0 is no digest
     std::once_flag authorities_once;
     StorePointer authorities;
     std::map<std::string, SessionPointer> sessions;
@@ -63,6 +69,34 @@ static int new_session_callback(SSL* ssl, SSL_SESSION* session)
     return 1; // the reference is ours
 }
 
+// The library knows sha256 and sha512 by itself; what is not listed is not used.
+static Result<> allow_digests(SSL_CTX* context, const std::vector<std::string>& listed,
+                              std::set<std::uint8_t>& matching)
+{
+    struct Registered {
+        std::string_view name;
+        std::uint8_t type;
+    };
+    constexpr std::array registered{Registered{"sha256", 1}, Registered{"sha512", 2}}; // RFC 6698, 7.4
+    for (const Registered& one : registered)
+        ::SSL_CTX_dane_mtype_set(context, nullptr, one.type, 0);
+    auto rank = static_cast<std::uint8_t>(std::min<std::size_t>(listed.size(), 255));
+    for (const std::string& item : listed) {
+        const std::string name = item.substr(0, item.find('='));
+        const auto known = std::ranges::find(registered, std::string_view(name), &Registered::name);
+        const auto type = name.size() < item.size()   ? parse_unsigned(item.substr(name.size() + 1))
+                          : known != registered.end() ? std::optional<std::uint64_t>(known->type)
+                                                      : std::nullopt;
+        const EVP_MD* const digest = ::EVP_get_digestbyname(name.c_str());
+        if (!digest || !type || *type == 0 || *type > 255 || rank == 0)
+            return Error(Fault::config, fmt::format("tls_dane_digests: unusable digest \"{}\"", item));
+        if (::SSL_CTX_dane_mtype_set(context, digest, static_cast<std::uint8_t>(*type), rank--) <= 0)
+            return library_error("tls_dane_digests: " + item);
+        matching.insert(static_cast<std::uint8_t>(*type));
+    }
+    return {};
+}
+
 ClientContext::ClientContext(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ClientContext::~ClientContext() = default;
 
@@ -79,6 +113,7 @@ Result<std::unique_ptr<ClientContext>> ClientContext::open(const CommonParams& p
     state->options.certificates.clear(); // the library has them now
     if (::SSL_CTX_dane_enable(raw) <= 0)
         return library_error("DANE");
+    TRY_VOID(allow_digests(raw, params.dane_digests(), state->matching));
     ::SSL_CTX_set_verify(raw, SSL_VERIFY_NONE, nullptr); // the delivery judges
     if (state->options.session_time.count() > 0) {
         ::SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -119,13 +154,13 @@ void ClientContext::load_authorities()
     });
 }
 
-bool is_usable(const TlsaRecord& record)
+bool ClientContext::is_usable(const TlsaRecord& record) const
 {
-    return (record.usage == 2 || record.usage == 3) && record.selector <= 1 && record.matching <= 2 &&
-           !record.data.empty();
+    return (record.usage == 2 || record.usage == 3) && record.selector <= 1 &&
+           state_->matching.contains(record.matching) && !record.data.empty();
 }
 
-static Result<> expect_records(SSL* ssl, const ClientCall& call)
+static Result<> expect_records(SSL* ssl, const ClientContext& context, const ClientCall& call)
 {
     const std::string& base = call.dane_names.front();
     if (::SSL_dane_enable(ssl, base.c_str()) <= 0)
@@ -135,7 +170,7 @@ static Result<> expect_records(SSL* ssl, const ClientCall& call)
         ::SSL_add1_host(ssl, call.dane_names[i].c_str());
     int usable = 0;
     for (const TlsaRecord& record : call.tlsa)
-        if (is_usable(record))
+        if (context.is_usable(record))
             usable += ::SSL_dane_tlsa_add(ssl, record.usage, record.selector, record.matching,
                                           reinterpret_cast<const unsigned char*>(record.data.data()),
                                           record.data.size()) > 0
@@ -160,7 +195,7 @@ Result<std::unique_ptr<Connection>> ClientContext::connect(int fd, const ClientC
     if (::SSL_set_cipher_list(ssl, call.ciphers.c_str()) != 1)
         return library_error("cipher list");
     if (!call.tlsa.empty())
-        TRY_VOID(expect_records(ssl, call));
+        TRY_VOID(expect_records(ssl, *this, call));
     if (!call.trust_anchors.empty()) {
         const StorePointer store(::X509_STORE_new());
         add_authorities(store.get(), call.trust_anchors);

@@ -82,9 +82,6 @@ struct TlsaRecord {
     bool operator==(const TlsaRecord&) const = default;
 };
 
-// Usages 2 and 3, with known selectors and digests: the others are of no use to mail (RFC 7672, 3.1.3).
-bool is_usable(const TlsaRecord& record);
-
 struct ClientCall {
     Protocols protocols;
     std::string ciphers;
@@ -105,6 +102,10 @@ public:
     // Parses the authorities, once; takes up to 0.1 s: to be offloaded.  Until then nobody's
     // certificate is trusted.
     void load_authorities();
+
+    // Usages 2 and 3, with known selectors, and digests of tls_dane_digests: the others are of no use
+    // to mail (RFC 7672, 3.1.3).
+    bool is_usable(const TlsaRecord& record) const;
 
     // Sessions by ClientCall::session_key; what cannot be read is no session.
     bool has_session(const std::string& key);

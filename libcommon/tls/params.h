@@ -34,6 +34,9 @@ struct CommonParams {
     Param<std::string> config_name{set, "tls_config_name", "", "the section of tls_config_file to use"};
     Param<bool> append_default_authorities{set, "tls_append_default_CA", "no",
                                            "trust the system's authorities besides those named"};
+    Param<std::vector<std::string>> dane_digests{
+        set, "tls_dane_digests", "sha512 sha256",
+        "digests of TLSA records, the best first; name=number for another matching type"};
     Param<std::string> ticket_cipher{set, "tls_session_ticket_cipher", "aes-256-cbc",
                                      "how session tickets are encrypted"};
 

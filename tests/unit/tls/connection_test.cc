@@ -31,6 +31,7 @@ void fill(TestParams& params)
     params.common.medium_ciphers.set("aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH");
     params.common.curves.set({"X25519", "X448", "prime256v1", "nonsense"});
     params.common.config_file.set("default");
+    params.common.dane_digests.set({"sha512", "sha256"});
     params.common.ticket_cipher.set("aes-256-cbc");
 }
 
@@ -359,6 +360,26 @@ TEST(TlsConnection, DaneDecidesByTheRecords)
     EXPECT_FALSE(converse(ends).client.trusted);
     ends.call.tlsa[0].usage = 0;
     EXPECT_EQ(converse(ends).problem, "no usable TLSA record");
+}
+
+TEST(TlsContext, DaneDigestsThatAreNotListedAreOfNoUse)
+{
+    const auto usable = [](std::vector<std::string> digests) {
+        Ends ends;
+        ends.params.common.dane_digests.set(std::move(digests));
+        const auto context = ClientContext::open(ends.params.common, {});
+        std::string types;
+        for (const int type : {0, 1, 2, 3})
+            if (context && (*context)->is_usable({3, 1, static_cast<std::uint8_t>(type), "x"}))
+                types += std::to_string(type);
+        return context ? types : context.error().context;
+    };
+    EXPECT_EQ(usable({"sha512", "sha256"}), "012");
+    EXPECT_EQ(usable({"sha256"}), "01");
+    EXPECT_EQ(usable({"sha512", "sha3-256=3"}), "023");
+    EXPECT_EQ(usable({"md17"}), "tls_dane_digests: unusable digest \"md17\"");
+    EXPECT_EQ(usable({"sha3-256"}), "tls_dane_digests: unusable digest \"sha3-256\"");
+    EXPECT_EQ(usable({"sha256=0"}), "tls_dane_digests: unusable digest \"sha256=0\"");
 }
 
 TEST(TlsContext, RefusesKeysThatDoNotFit)
