@@ -1,12 +1,14 @@
 #include "ipc/rewrite.h"
 
+#include <utility>
+
 namespace bulkhead::ipc
 {
 
 namespace
 {
 constexpr Milliseconds answer_life{3000};
-constexpr std::size_t max_answers = 4000;
+constexpr std::size_t max_answers = 250; // recent ones, and as many earlier ones
 } // namespace
 
 Message encode(const RewriteRequest& request)
@@ -78,19 +80,32 @@ Task<Result<Message>> RewriteClient::ask(Message request)
 {
     std::string key(1, static_cast<char>(request.kind()));
     key += request.body();
-    const auto now = SteadyClock::now();
-    if (const auto found = kept_.find(key); found != kept_.end() && now < found->second.until)
-        co_return found->second.answer;
+    if (const Message* const answer = known(key))
+        co_return *answer;
     auto answer = co_await service_.call(request);
     if (!answer)
         co_return Error(Fault::broken, answer.error().context);
     if (answer->kind() != Kind::ok)
         co_return Error(Fault::broken,
                         std::string(answer->find("reason").value_or("address resolver failure")));
-    if (kept_.size() >= max_answers)
-        kept_.clear();
-    kept_.insert_or_assign(std::move(key), Kept{*answer, now + answer_life});
+    keep(std::move(key), *answer);
     co_return answer;
+}
+
+const Message* RewriteClient::known(const std::string& key) const
+{
+    const auto now = SteadyClock::now();
+    for (const Answers* const answers : {&recent_, &earlier_})
+        if (const auto found = answers->find(key); found != answers->end() && now < found->second.until)
+            return &found->second.answer;
+    return nullptr;
+}
+
+void RewriteClient::keep(std::string key, const Message& answer)
+{
+    if (recent_.size() >= max_answers)
+        earlier_ = std::exchange(recent_, {});
+    recent_.insert_or_assign(std::move(key), Kept{answer, SteadyClock::now() + answer_life});
 }
 
 // user@site.domain is what rewriting leads to; most addresses are that already, and
@@ -130,7 +145,8 @@ Task<Result<Resolved>> RewriteClient::resolve(std::string sender, std::string ad
         co_return Error(Fault::broken, resolved.error().context);
     if (!probe && rules_ != nullptr && answer.find("by_rules")) {
         source_ = rules_.get();
-        kept_.clear();
+        recent_.clear();
+        earlier_.clear();
     }
     co_return resolved;
 }

@@ -75,11 +75,15 @@ private:
         SteadyTime until;
     };
     Task<Result<Message>> ask(Message request);
+    const Message* known(const std::string& key) const;
+    void keep(std::string key, const Message& answer);
 
     RewriteSource* source_ = nullptr; // instead of the service
     std::unique_ptr<RewriteSource> rules_;
     Service service_;
-    std::unordered_map<std::string, Kept> kept_;
+    using Answers = std::unordered_map<std::string, Kept>;
+    Answers recent_;
+    Answers earlier_; // what was recent before: mail to many recipients asks for each of them once
 };
 
 } // namespace bulkhead::ipc

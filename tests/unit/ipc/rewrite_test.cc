@@ -104,6 +104,22 @@ protected:
     int questions = 0;
 };
 
+// A burst of mail for many must not fill the memory: few answers are kept, the latest.
+TEST_F(RewriteClientTest, TheLatestAnswersAreKept)
+{
+    run([this]() -> Task<> {
+        constexpr int many = 1200;
+        for (int i = 0; i < many; ++i)
+            co_await expect("there", std::to_string(i) + "@x.test");
+        EXPECT_EQ(questions, many);
+        co_await expect("there", std::to_string(many - 1) + "@x.test");
+        co_await expect("there", std::to_string(many - 250) + "@x.test");
+        EXPECT_EQ(questions, many);
+        co_await expect("there", "0@x.test"); // of long ago
+        EXPECT_EQ(questions, many + 1);
+    });
+}
+
 TEST_F(RewriteClientTest, RulesAnswerOnceTheServiceHasSaidThatItHasNothingElse)
 {
     by_rules = true;
