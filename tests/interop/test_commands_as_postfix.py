@@ -13,6 +13,7 @@ import pwd
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -175,6 +176,12 @@ class Comparison(scenario.Scenario):
 
     @classmethod
     def tearDownClass(cls):
+        for process in pathlib.Path('/proc').glob('[0-9]*'):   # what a command that hung had started
+            try:
+                if os.readlink(process / 'exe').startswith(f'{cls.top}/'):
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:
+                pass    # not ours to look at, or gone
         shutil.rmtree(cls.top, ignore_errors=True)
         for path in cls.made:
             try:
