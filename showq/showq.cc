@@ -37,12 +37,12 @@ struct Showq::Listing {
 
 // Some files of a queue, and the frames of those that are read, ready to be sent.
 struct Showq::Part {
-    std::vector<QueueEntry> files = {};
-    Result<> found = {};
+    std::vector<QueueEntry> files;
+    Result<> found;
     std::size_t next = 0;
-    std::string frames = {};
+    std::string frames;
     bool is_last = false; // nothing is left to read
-    Scope reading = {};
+    Scope reading;
 
     bool is_over() const { return next == files.size(); }
 };

@@ -102,7 +102,7 @@ public:
 
 private:
     // A thread more, for the job that found all busy: most workers never need many, and each costs
-    // memory.  Where the user's limit of tasks is reached, the pool works with those that it has.
+    // memory.  Where the user's limit of tasks is reached, one of those that there are will take it.
     void start()
     {
         sigset_t all;
@@ -113,8 +113,8 @@ private:
             std::thread([this] { work(); }).detach();
         } catch (const std::system_error&) {
             const std::lock_guard lock(mutex_);
-            limit_ = --started_;
-            ensure(limit_ > 0, "not one thread can be started: the limit of tasks is reached");
+            --started_;
+            ensure(started_ > 0, "not one thread can be started: the limit of tasks is reached");
         }
         ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
@@ -170,7 +170,7 @@ private:
     }
 
     std::mutex mutex_;
-    std::size_t limit_;
+    const std::size_t limit_;
     std::size_t started_ = 0;
     Queue todo_;
     Idle* idle_ = nullptr;

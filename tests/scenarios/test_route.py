@@ -125,7 +125,7 @@ class Route(scenario.Scenario):
         self.assert_log(a, rf'{queue_id}: removed')
         [rewriting] = self.steps(report, 'rewriting')
         deliveries = self.steps(report, 'delivery')
-        for one in deliveries: # another process writes them, perhaps a moment later
+        for one in deliveries:   # another process writes them, perhaps a moment later
             self.assert_log(a, rf'{queue_id}: to=<{re.escape(one["recipient"])}>')
         log = a.log_text()[begin:]
         self.assertIn(f'{queue_id}: from=<{rewriting["sender"]}>', log)
